@@ -1,0 +1,1 @@
+"""What is seen and kept: metrics, pictures, checkpoints and the run directory."""

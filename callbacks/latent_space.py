@@ -1,0 +1,109 @@
+"""Where a model puts its data: a scatter while it trains, TensorBoard's projector at the end."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.pictures import EpochPicture, tensorboard_of
+from elbolab.pictures import new_figure
+from elbolab.run_directory import RunDirectory
+
+__all__ = ["LatentSpace", "principal_plane"]
+
+
+class LatentSpace(EpochPicture):
+    """Posterior means of validation images: two latents, or two principal components of many.
+
+    Needs batches ``(x, y)`` and ``validation_step`` to return ``posterior_mean`` ``(B, d)``. At
+    the end of a fit the latents go to TensorBoard's projector with labels and small images.
+
+    Args:
+        num_points: Validation images shown.
+        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
+    """
+
+    def __init__(self, num_points: int = 2000, every_n_epochs: int = 10) -> None:
+        super().__init__(every_n_epochs)
+        self.num_points = num_points
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._parts = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        missing = self.num_points - sum(len(latents) for latents, *_ in self._parts)
+        if missing > 0:
+            images, labels = batch
+            self._parts.append(
+                (outputs["posterior_mean"][:missing], labels[:missing], images[:missing])
+            )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        writer = tensorboard_of(trainer)
+        if trainer.is_global_zero and writer is not None and self._parts:
+            # add_embedding appends to this file; after a resumed fit it would list both.
+            run = RunDirectory(Path(trainer.default_root_dir))
+            (run.path / "projector_config.pbtxt").unlink(missing_ok=True)
+            latents, labels, images = self._gathered()
+            writer.add_embedding(
+                latents, labels.tolist(), 1 - images, trainer.global_step, "posterior_mean"
+            )
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
+        if not self._parts:
+            return {}
+        latents, labels, _ = self._gathered()
+        plane, names = principal_plane(latents)
+        title = f"Posterior means of validation images after epoch {trainer.current_epoch + 1}"
+        return {"latent_space": _scatter(plane, labels, names, title)}
+
+    def _gathered(self) -> tuple[Tensor, Tensor, Tensor]:
+        latents, labels, images = (
+            torch.cat(p).float().cpu() for p in zip(*self._parts, strict=True)
+        )
+        return latents, labels.long(), images
+
+
+def principal_plane(latents: Tensor) -> tuple[Tensor, list[str]]:
+    """The plane in which latents ``(N, d)`` spread most, and what its axes are called.
+
+    Two latents are shown as they are; one against zero; more by their first two principal
+    components, named with the share of the variance that each explains.
+    """
+    n, d = latents.shape
+    if d == 1:
+        return torch.cat([latents, torch.zeros(n, 1)], 1), ["z₁", ""]
+    if d == 2:
+        return latents, ["z₁", "z₂"]
+    centred = latents - latents.mean(0)
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    share = singular.square() / singular.square().sum()
+    names = [f"principal component {i + 1} ({share[i]:.0%} of variance)" for i in range(2)]
+    return centred @ directions[:2].T, names
+
+
+def _scatter(plane: Tensor, labels: Tensor, names: list[str], title: str) -> Figure:
+    figure = new_figure(6.5, 5.5)
+    axes = figure.add_subplot()
+    classes = labels.unique()
+    colours = axes.scatter(
+        *plane.T.numpy(), c=np.searchsorted(classes.numpy(), labels.numpy()), cmap="tab10", s=5
+    )
+    handles, _ = colours.legend_elements(num=None)
+    axes.legend(handles, [str(int(c)) for c in classes], title="label", fontsize=7, markerscale=0.7)
+    axes.set(xlabel=names[0], ylabel=names[1], title=title)
+    return figure

@@ -1,0 +1,106 @@
+"""What ``predict`` writes."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch import Generator, Tensor
+
+from callbacks.pictures import tensorboard_of
+from elbolab.pictures import image_grid, write_picture
+from elbolab.run_directory import RunDirectory, write_atomically
+
+__all__ = ["PredictionWriter"]
+
+SHOWN = 12
+"""Reconstructions in the picture; the array holds them all."""
+
+
+class PredictionWriter(Callback):
+    """Writes samples, and what ``predict_step`` returns for each test image, as ``.npy`` and PNG.
+
+    ``predictions/samples.npy`` holds ``(num_samples, *shape)`` in [0, 1]; every tensor that
+    ``predict_step`` returns by name becomes ``predictions/<name>.npy``, one row per test image in
+    the data's order, whatever the number of processes.
+
+    Args:
+        num_samples: Samples to draw.
+        seed: Of their noise.
+    """
+
+    def __init__(self, num_samples: int, seed: int) -> None:
+        self.num_samples, self.seed = num_samples, seed
+        self._parts: list[dict[str, Tensor]] = []
+        self._images: Tensor | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._parts, self._images = [], None
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._parts.append({name: value.float().cpu() for name, value in outputs.items()})
+        if self._images is None:
+            self._images = batch[0].float().cpu()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        rows = _in_order(trainer, self._parts)
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        run = RunDirectory(Path(trainer.default_root_dir))
+        generator = Generator().manual_seed(self.seed)
+        rows["samples"] = pl_module.sample(self.num_samples, generator).float().cpu()
+        for name, values in rows.items():
+            _write_array(run.predictions / f"{name}.npy", values)
+        for name, figure in self._figures(rows, trainer.world_size).items():
+            write_picture(figure, name, run, tensorboard_of(trainer), trainer.global_step)
+        rank_zero_info(
+            f"Wrote {', '.join(rows)} to {run.predictions} and pictures to {run.images}."
+        )
+
+    def _figures(self, rows: dict[str, Tensor], stride: int) -> dict[str, Any]:
+        samples = rows["samples"].clamp(0, 1).numpy()
+        title = f"{self.num_samples} samples"
+        figures = {"predicted_samples": image_grid(samples, title, columns=8)}
+        if self._images is not None and "reconstructions" in rows:
+            images = self._images[:SHOWN]
+            # Rank 0 holds every stride-th test image.
+            theirs = rows["reconstructions"][::stride][: len(images)]
+            figures["predicted_reconstructions"] = image_grid(
+                torch.cat([images, theirs]).numpy(),
+                "Reconstructions of test images",
+                len(images),
+                ["image", "model"],
+            )
+        return figures
+
+
+def _in_order(trainer: Trainer, parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Rows of all processes, put back into the order of the data that was dealt out to them."""
+    own = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    if trainer.world_size == 1:
+        return own
+    shards: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shards, own)
+    total = {name: sum(len(shard[name]) for shard in shards) for name in own}
+    rows = {name: value.new_empty(total[name], *value.shape[1:]) for name, value in own.items()}
+    for rank, shard in enumerate(shards):
+        for name, values in shard.items():
+            rows[name][rank :: trainer.world_size] = values
+    return rows
+
+
+def _write_array(path: Path, values: Tensor) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, values.numpy())
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,173 @@
+"""The base of every data set of images held in memory as bytes."""
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Generator, Tensor
+
+from datamodules.tensor_batches import Batch, TensorBatches
+from elbolab.errors import UserError
+from elbolab.seeding import derive_seed
+
+__all__ = ["Binarize", "ImageDataModule", "LabelledImages", "cache_folder", "check_pixels"]
+
+Binarize = Literal["none", "static", "dynamic"]
+LabelledImages = tuple[Tensor, Tensor]
+"""Images uint8 ``(N, c, h, w)`` and labels int64 ``(N,)``."""
+
+
+def cache_folder() -> Path:
+    """Where data sets are kept when no ``root`` is given: ``~/.cache/elbolab``.
+
+    ``XDG_CACHE_HOME`` moves it, as for other programs.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "elbolab"
+
+
+def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:
+    """Refuses what is no set of grey images: wrong type, wrong rank, or labels that do not match.
+
+    Raises:
+        UserError: Naming ``name``, what was found and what is wanted.
+    """
+    if images.dtype != torch.uint8:
+        nans = int(images.isnan().sum()) if images.is_floating_point() else 0
+        found = f"{images.dtype}" + (f" with {nans} NaN" if nans else "")
+        raise UserError(
+            f"{name}: pixels must be bytes (uint8, 0 to 255), got {found}; "
+            "convert values in [0, 1] with (255 * x).round().to(torch.uint8)."
+        )
+    if images.dim() != 4:
+        raise UserError(f"{name}: images must be (N, c, h, w), got {tuple(images.shape)}.")
+    if len(images) != len(labels):
+        raise UserError(f"{name}: {len(images)} images but {len(labels)} labels.")
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """Images in [0, 1] with labels, in memory as bytes, cut into whole batches on the device.
+
+    A batch is ``(x, y)``: x float32 ``(B, *shape)`` in [0, 1], y int64 ``(B,)``. A new data set
+    writes ``load``, and ``prepare_data`` when something has to be fetched or checked first.
+
+    Args:
+        batch_size: Images per training batch and process.
+        eval_batch_size: Images per batch in validation, test and prediction; metrics do not
+            depend on it.
+        val_size: Images split off the training set for validation.
+        split_seed: Which images those are.
+        binarize: ``none`` keeps grey pixels; ``static`` draws each pixel x ~ Bernoulli(grey value)
+            once; ``dynamic`` draws the training images anew in each epoch. Validation and test
+            images are drawn once in both.
+        seed: Of the batches' order and dynamic binarisation; the command line links it to
+            ``seed_everything``.
+
+    Raises:
+        UserError: If a size is out of range.
+    """
+
+    shape: tuple[int, int, int] = (1, 28, 28)
+    value_range: tuple[float, float] = (0.0, 1.0)
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        eval_batch_size: int = 1000,
+        val_size: int = 5000,
+        split_seed: int = 0,
+        binarize: Binarize = "none",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}.")
+        if val_size < 1:
+            raise UserError(f"val_size must be at least 1, got {val_size}.")
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.val_size, self.split_seed = val_size, split_seed
+        self.binarize, self.seed = binarize, seed
+        self._splits: dict[str, LabelledImages] = {}
+
+    @abstractmethod
+    def load(self, train: bool) -> LabelledImages:
+        """Reads the official training or test set; called once per process."""
+
+    def setup(self, stage: str) -> None:
+        """Loads what ``stage`` needs, once: ``fit`` and ``validate`` the training set's split."""
+        if stage in ("fit", "validate") and "train" not in self._splits:
+            self._splits |= self._split(*self._checked(train=True))
+        if stage in ("test", "predict") and "test" not in self._splits:
+            self._splits["test"] = self._fixed("test", *self._checked(train=False))
+
+    def train_dataloader(self) -> TensorBatches:
+        return self._batches("train", self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> TensorBatches:
+        return self._batches("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> TensorBatches:
+        return self._batches("test", self.eval_batch_size)
+
+    def predict_dataloader(self) -> TensorBatches:
+        return self._batches("test", self.eval_batch_size)
+
+    def _checked(self, train: bool) -> LabelledImages:
+        images, labels = self.load(train)
+        check_pixels(images, labels, type(self).__name__)
+        return images, labels
+
+    def _split(self, images: Tensor, labels: Tensor) -> dict[str, LabelledImages]:
+        if self.val_size >= len(images):
+            raise UserError(
+                f"val_size {self.val_size} leaves nothing to train on: "
+                f"the training set has {len(images)} images."
+            )
+        generator = Generator().manual_seed(derive_seed(self.split_seed, "split"))
+        order = torch.randperm(len(images), generator=generator)
+        val, train = order[: self.val_size], order[self.val_size :]
+        splits = {"val": self._fixed("val", images[val], labels[val])}
+        if self.binarize == "static":
+            return splits | {"train": self._fixed("train", images[train], labels[train])}
+        return splits | {"train": (images[train], labels[train])}
+
+    def _fixed(self, split: str, images: Tensor, labels: Tensor) -> LabelledImages:
+        """Binarises once and for all, unless pixels stay grey."""
+        if self.binarize == "none":
+            return images, labels
+        generator = Generator().manual_seed(derive_seed(self.split_seed, "binarize", split))
+        return _bernoulli(images, generator).mul_(255), labels
+
+    def _batches(self, split: str, batch_size: int, shuffle: bool = False) -> TensorBatches:
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        dynamic = self.binarize == "dynamic" and split == "train"
+        return TensorBatches(
+            [tensor.to(device) for tensor in self._splits[split]],
+            batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            transform=_binarized if dynamic else _scaled,
+        )
+
+
+def _bernoulli(images: Tensor, generator: Generator) -> Tensor:
+    """Bytes 0 and 1, x ~ Bernoulli(v / 255) for bytes v: x = [u < v], u uniform in 0 … 254."""
+    noise = torch.randint(
+        255, images.shape, dtype=torch.uint8, generator=generator, device=images.device
+    )
+    return (noise < images).to(torch.uint8)
+
+
+def _scaled(batch: Batch, _: Generator) -> Batch:
+    """Bytes to [0, 1]."""
+    return batch[0].float().div_(255), *batch[1:]
+
+
+def _binarized(batch: Batch, generator: Generator) -> Batch:
+    return _bernoulli(batch[0], generator).float(), *batch[1:]

@@ -1,0 +1,89 @@
+"""MNIST: 60,000 + 10,000 handwritten digits, downloaded through torchvision or read from a folder.
+
+Source: LeCun, Cortes & Burges, *The MNIST database of handwritten digits*.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torchvision.datasets import MNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from datamodules.images import ImageDataModule, LabelledImages, cache_folder, check_pixels
+from elbolab.errors import UserError
+
+__all__ = ["MNISTDataModule"]
+
+
+class MNISTDataModule(ImageDataModule):
+    """MNIST in batches ``(x, y)``: x ``(B, 1, 28, 28)`` in [0, 1], y ``(B,)`` in 0 … 9.
+
+    Args:
+        root: Folder that holds ``MNIST/raw/*-ubyte`` (torchvision's layout), read as it is and
+            never written. Without it the files are kept in ``~/.cache/elbolab``, and downloaded
+            there when they are missing.
+        kwargs: Those of `ImageDataModule`: batch sizes, validation split, binarisation, seeds.
+
+    Raises:
+        UserError: If a size is out of range; when the data is prepared, if a file is missing,
+            damaged or cannot be downloaded.
+    """
+
+    dataset: ClassVar[type[MNIST]] = MNIST
+    """The torchvision class that knows the folder's name and where to download from."""
+
+    def __init__(self, root: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.root = root
+
+    @property
+    def folder(self) -> Path:
+        """Where the four IDX files lie."""
+        base = Path(self.root).expanduser() if self.root is not None else cache_folder()
+        return base / self.dataset.__name__ / "raw"
+
+    def prepare_data(self) -> None:
+        """Downloads what is missing (only without ``root``) and checks every file."""
+        if self.root is None and not self._complete():
+            self._download()
+        for train in (True, False):
+            check_pixels(*self.load(train), type(self).__name__)
+
+    def load(self, train: bool) -> LabelledImages:
+        """Reads the 60,000 training or the 10,000 test images and their labels."""
+        prefix = "train" if train else "t10k"
+        images = _read(self.folder / f"{prefix}-images-idx3-ubyte", read_image_file)
+        labels = _read(self.folder / f"{prefix}-labels-idx1-ubyte", read_label_file)
+        return images.unsqueeze(1), labels
+
+    def _complete(self) -> bool:
+        return len(list(self.folder.glob("*-ubyte"))) == 4  # images and labels, train and test
+
+    def _download(self) -> None:
+        try:
+            self.dataset(str(cache_folder()), download=True)
+        except (RuntimeError, OSError) as error:
+            raise UserError(
+                f"cannot download {self.dataset.__name__}: give a folder that holds "
+                f"{self.dataset.__name__}/raw/*-ubyte with --data.root FOLDER, "
+                "or use the embedded digits with --config configs/vae_glyphs.yaml."
+            ) from error
+
+
+def _read(path: Path, read: Callable[[str], Tensor]) -> Tensor:
+    """Reads one IDX file, or says what is wrong with it."""
+    if not path.exists():
+        raise UserError(
+            f"no file {path}: --data.root must name the folder above "
+            f"'{path.parent.parent.name}/raw', or be left out to download the data."
+        )
+    try:
+        return read(str(path))
+    # torchvision asserts the header and lets torch fail on the rest, each in its own way.
+    except (AssertionError, ValueError, TypeError, RuntimeError, IndexError, KeyError) as error:
+        raise UserError(
+            f"{path} is no IDX file of the expected kind, or is cut off "
+            f"({path.stat().st_size} bytes): delete it and download it again."
+        ) from error

@@ -1,0 +1,127 @@
+"""Whole batches cut from tensors that stay where they are: the only loader of this framework.
+
+A PyTorch ``DataLoader`` collates a batch image by image; for data that fits in memory that costs
+more than the training step of a small model. ``TensorBatches`` gathers each batch with one indexing
+operation, on the device that holds the data.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from elbolab.errors import UserError
+from elbolab.seeding import derive_seed
+
+__all__ = ["Batch", "TensorBatches", "Transform"]
+
+Batch = tuple[Tensor, ...]
+Transform = Callable[[Batch, Generator], Batch]
+
+
+class TensorBatches:
+    """Iterable over batches of equally long tensors: shuffled, sharded, seeded and resumable.
+
+    The permutation of an epoch is a function of (seed, epoch); the noise of a transform of
+    (seed, epoch, batch, rank). So nothing but the position within the epoch is ever stored.
+
+    With several processes each takes every ``world_size``-th example of the same permutation.
+    Training (``shuffle=True``) drops the few examples that would make the shards unequal, since
+    every process must take the same number of steps. Evaluation keeps them all and pads nothing,
+    so that sums over examples are exact.
+
+    Args:
+        tensors: Tensors of the same length N along their first dimension, on any one device.
+        batch_size: Examples per batch and process; the last batch of an epoch may be smaller.
+        shuffle: Permute the examples, anew in each epoch.
+        seed: Of permutations and of the transform's noise.
+        rank: This process's number, in [0, world_size).
+        world_size: Number of processes that share the data.
+        transform: ``(batch, generator) -> batch``, applied on the device to each batch; the
+            generator is seeded for that batch and lives where the data does.
+
+    Raises:
+        UserError: If the batch size is below 1, or there is no example for some process.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        transform: Transform | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        if len(tensors[0]) < world_size:
+            raise UserError(f"{len(tensors[0])} examples cannot feed {world_size} processes.")
+        self.tensors = tuple(tensors)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.transform = transform
+        self.epoch = 0
+        self._next_batch = 0
+        self._resume_at = (0, 0)  # epoch and batch
+        # Lightning calls loader.sampler.set_epoch(epoch), and asks a loader with a sampler for its
+        # batch_sampler: these two make it treat this object as its own, already sharded, sampler.
+        self.sampler = self
+        self.batch_sampler = None
+
+    def __len__(self) -> int:
+        """Number of batches of this process in one epoch."""
+        return -(-self._examples_here() // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: nothing below runs before the first batch is asked for, which Lightning
+        # does after set_epoch but long after iter().
+        epoch, seen = self._resume_at
+        indices = self._indices()
+        generator = Generator(self.tensors[0].device)
+        for number in range(seen if epoch == self.epoch else 0, len(self)):
+            chosen = indices[number * self.batch_size : (number + 1) * self.batch_size]
+            batch = tuple(tensor[chosen] for tensor in self.tensors)
+            if self.transform is not None:
+                place = (self.epoch, number, self.rank)
+                generator.manual_seed(derive_seed(self.seed, "transform", *place))
+                batch = self.transform(batch, generator)
+            self._next_batch = number + 1  # before the yield: a state saved now counts this batch
+            yield batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the permutation of the next iteration (Lightning calls it before each epoch)."""
+        self.epoch = epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch, and how many of its batches have been handed out."""
+        return {"epoch": self.epoch, "next_batch": self._next_batch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Makes that epoch, if it is iterated again, start behind the batches already seen."""
+        self._resume_at = (state["epoch"], state["next_batch"])
+
+    def _examples_here(self) -> int:
+        total = len(self.tensors[0])
+        if self.shuffle:
+            return total // self.world_size
+        return len(range(self.rank, total, self.world_size))
+
+    def _indices(self) -> Tensor:
+        """Indices of this process's examples in this epoch's order, on the data's device."""
+        total = len(self.tensors[0])
+        if self.shuffle:
+            # On the CPU whatever the device, so that every device sees the same order.
+            generator = Generator().manual_seed(derive_seed(self.seed, "permutation", self.epoch))
+            order = torch.randperm(total, generator=generator)
+        else:
+            order = torch.arange(total)
+        return order[self.rank :: self.world_size][: self._examples_here()].to(
+            self.tensors[0].device
+        )

@@ -1,0 +1,262 @@
+"""Lightning's command line with this framework's rules; imported only when it is needed.
+
+Importing Lightning takes seconds, so `cli.py` answers ``--help`` and ``task`` without it. Every
+override of `LightningCLI` lives here.
+"""
+
+import argparse
+import logging
+import warnings
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any
+
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+
+import callbacks
+import datamodules
+import lightning_modules
+from callbacks.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.predictions import PredictionWriter
+from callbacks.resume import ExactResume
+from callbacks.run_record import RunLogger, RunRecord
+from elbolab.errors import UserError, did_you_mean
+from elbolab.parser_errors import explain
+from elbolab.run_directory import RunDirectory, first_free, newest
+
+__all__ = ["ElbolabCLI", "run"]
+
+RUNS = Path("runs")
+"""Where run directories are made when ``--run_dir`` is not typed."""
+
+PROGRESS_REFRESH = 50
+"""Batches between two updates of the progress bar: one at every batch slows small models down."""
+
+
+def run(args: list[str]) -> None:
+    """Runs ``fit``, ``validate``, ``test`` or ``predict`` with what a person typed.
+
+    Raises:
+        UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
+    """
+    _quieten()
+    _import_rooms()
+    strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+    ElbolabCLI(
+        model_class=LightningModule,
+        datamodule_class=LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=None,  # RunRecord writes it, when nothing can go wrong any more
+        seed_everything_default=0,
+        auto_configure_optimizers=False,  # optimisers are the modules' own typed callables
+        parser_kwargs=strict | {name: dict(strict) for name in ElbolabCLI.subcommands()},
+        args=_with_run_config(args),
+    )
+
+
+class ElbolabCLI(LightningCLI):
+    """`LightningCLI` in which every command owns one run directory.
+
+    What a person types wins over the run's configuration, and both over a checkpoint.
+    """
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The commands and the arguments of Trainer's methods that this framework sets itself."""
+        own = {"model", "datamodule", "ckpt_path", "weights_only"}
+        return {
+            "fit": own | {"train_dataloaders", "val_dataloaders"},
+            "validate": own | {"dataloaders", "verbose"},
+            "test": own | {"dataloaders", "verbose"},
+            "predict": own | {"dataloaders", "return_predictions"},
+        }
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--seed_everything", type=int, default=0, help="Seed of all noise.")
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            help="The run's directory. Default: runs/ and the name of the configuration; fit takes "
+            "a new number when that is taken, the other commands take the newest.",
+        )
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            help="'best' or 'last' of the run, or a file. fit goes on from it; the other commands "
+            "use it in place of 'best'.",
+        )
+        # The data knows the shape of an example; the model need not be told twice.
+        parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument(
+                "--num_samples", type=PositiveInt, default=64, help="Samples to draw."
+            )
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        # The original warns when sys.argv is not empty, which it never is here.
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:
+            raise UserError(explain(error, self._options())) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: the original lets a checkpoint's hyperparameters override what was typed."""
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UserError(explain(error, self._options())) from error
+
+    def before_instantiate_classes(self) -> None:
+        config = self._own_config()
+        self.run = _choose_run(self._command, config.run_dir, config.ckpt_path, _experiment(config))
+        self.ckpt_path = _choose_checkpoint(self._command, config.ckpt_path, self.run)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer = self._get(self.config_init, "trainer")
+        always: dict[str, Any] = {"default_root_dir": str(self.run.path)}
+        if trainer.logger in (None, True):
+            always["logger"] = RunLogger(self.run)
+        always["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
+        always["callbacks"] = [*self._first_callbacks(trainer), *(trainer.callbacks or [])]
+        always["callbacks"] += self._last_callbacks()
+        return super().instantiate_trainer(**always, **kwargs)
+
+    def _first_callbacks(self, trainer: Any) -> list[Any]:
+        given = any(isinstance(c, ProgressBar) for c in trainer.callbacks or [])
+        if given or trainer.enable_progress_bar is False:
+            return []
+        return [TQDMProgressBar(refresh_rate=PROGRESS_REFRESH)]
+
+    def _last_callbacks(self) -> list[Any]:
+        """After the experiment's own, so that what those log is recorded and saved."""
+        config = self._own_config()
+        found: list[Any] = [RunRecord(self._shared_config()), ExactResume(config.seed_everything)]
+        if self._command == "predict":
+            found.append(PredictionWriter(config.num_samples, config.seed_everything))
+        return found
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.ckpt_path is not None:
+            check_fits(self.ckpt_path, self.model)
+        rank_zero_info(f"Run directory: {self.run.path}")
+        super()._run_subcommand(subcommand)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand == "predict":
+            kwargs["return_predictions"] = False
+        return kwargs | {"ckpt_path": self.ckpt_path, "weights_only": True}
+
+    def _options(self) -> list[str]:
+        parsers = self._subcommand_parsers.values()
+        return sorted({name for parser in parsers for name in parser._option_string_actions})
+
+    @property
+    def _command(self) -> str:
+        return str(self.config["subcommand"])
+
+    def _own_config(self) -> Any:
+        return self.config[self._command]
+
+    def _shared_config(self) -> str:
+        """The configuration that every command accepts, as YAML."""
+        config = self._own_config().clone()
+        for key in ("config", "run_dir", "ckpt_path", "num_samples"):
+            config.pop(key, None)
+        return self._parser(self._command).dump(config, skip_none=False, skip_validation=True)
+
+
+def _import_rooms() -> None:
+    """Imports every module, so that a ``class_path`` may be a class's short name."""
+    for room in (callbacks, datamodules, lightning_modules):
+        for module in walk_packages(room.__path__, f"{room.__name__}."):
+            import_module(module.name)
+
+
+def _quieten() -> None:
+    """Leaves out what Lightning says about itself at every start."""
+    chatter = ("💡", "GPU available", "TPU available", "Seed set to", "`Trainer.fit` stopped")
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(lambda r: not r.getMessage().startswith(chatter))
+    warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`")
+    # A datamodule that holds tensors needs no workers, and short epochs are not a mistake.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+
+
+def _with_run_config(args: list[str]) -> list[str]:
+    """Gives the configuration of a typed run directory first, so that all that is typed wins."""
+    command, *rest = args
+    path = _typed(rest, "run_dir")
+    if command == "fit" or path is None or {"-h", "--help"} & set(rest):
+        return args
+    config = RunDirectory(Path(path)).config
+    if config.exists():
+        return [command, "--config", str(config), *rest]
+    if _typed(rest, "config") is None:
+        known = [str(found.parent) for found in RUNS.glob("*/config.yaml")]
+        raise UserError(f"no run in {path}: it has no config.yaml.{did_you_mean(path, known)}")
+    return args
+
+
+def _typed(args: list[str], option: str) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(f"--{option}")
+    return vars(parser.parse_known_args(args)[0])[option]
+
+
+def _experiment(config: Any) -> Path:
+    """Default run directory: named like the last configuration file, or like the model."""
+    if files := config.get("config"):
+        path = Path(str(files[-1]))
+        return RUNS / (path.parent.name if path.name == "config.yaml" else path.stem)
+    return RUNS / str(config.model.class_path).rsplit(".", 1)[-1].lower()
+
+
+def _choose_run(
+    command: str, typed: str | None, ckpt_path: str | None, default: Path
+) -> RunDirectory:
+    """The directory that this command owns; an existing run is never overwritten by a fit."""
+    if command != "fit" or ckpt_path in ("best", "last"):
+        return RunDirectory(Path(typed)) if typed else newest(default) or RunDirectory(default)
+    if typed is None:
+        return first_free(default)
+    found = RunDirectory(Path(typed))
+    if found.taken:
+        raise UserError(
+            f"run directory {typed} exists: go on with --ckpt_path last, choose another "
+            "--run_dir, or leave it out for a new numbered one."
+        )
+    return found
+
+
+def _choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str | None:
+    name = typed or ("best" if command != "fit" else None)
+    if name not in ("best", "last"):
+        return name
+    path = run.checkpoint(name)
+    if not path.exists():
+        raise UserError(
+            f"no checkpoint {path}: fit first (python cli.py fit --config … --run_dir {run.path}), "
+            "or give a file with --ckpt_path."
+        )
+    return str(path)

@@ -1,0 +1,1 @@
+"""The mathematics, one formula a function: pure torch, no Lightning."""

@@ -1,0 +1,1 @@
+"""What needs no Lightning: plug-in tasks, how they are found, run and recorded."""
