@@ -5,7 +5,6 @@ Kept light: help, tasks and mistyped commands must not wait for torch and Lightn
 
 import os
 import sys
-from argparse import ArgumentError
 from collections.abc import Sequence
 
 from elbolab.errors import UserError, did_you_mean
@@ -52,8 +51,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    except (UserError, ArgumentError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
 
 
@@ -71,14 +70,6 @@ def _dispatch(args: list[str]) -> int:
 
     run(args)
     return 0
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    from elbolab.parser_errors import explain
-
-    return explain(error)
 
 
 if __name__ == "__main__":

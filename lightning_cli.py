@@ -10,14 +10,14 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Any
+from typing import Any, cast
 
 from jsonargparse.typing import PositiveInt
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
 import callbacks
 import datamodules
@@ -111,7 +111,7 @@ class ElbolabCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # The original warns when sys.argv is not empty, which it never is here.
         try:
-            self.config = parser.parse_args(args)
+            self.config = parser.parse_args(cast(list[str], args))
         except argparse.ArgumentError as error:
             raise UserError(explain(error, self._options())) from error
 
@@ -181,7 +181,7 @@ class ElbolabCLI(LightningCLI):
         config = self._own_config().clone()
         for key in ("config", "run_dir", "ckpt_path", "num_samples"):
             config.pop(key, None)
-        return self._parser(self._command).dump(config, skip_none=False, skip_validation=True)
+        return self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
 
 
 def _import_rooms() -> None:
@@ -196,6 +196,10 @@ def _quieten() -> None:
     chatter = ("💡", "GPU available", "TPU available", "Seed set to", "`Trainer.fit` stopped")
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).addFilter(lambda r: not r.getMessage().startswith(chatter))
+    # Lightning's own use of jsonargparse and of torch.
+    warnings.filterwarnings(
+        "ignore", message="[\\s\\S]*was deprecated in v4", module=r"pytorch_lightning\.cli"
+    )
     warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`")
     # A datamodule that holds tensors needs no workers, and short epochs are not a mistake.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

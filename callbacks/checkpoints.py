@@ -12,8 +12,9 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from callbacks.trainer_facts import run_of
 from elbolab.errors import UserError
-from elbolab.run_directory import RunDirectory, write_atomically
+from elbolab.run_directory import write_atomically
 
 __all__ = ["BestCheckpoint", "SafeCheckpointIO", "check_fits", "read_checkpoint"]
 
@@ -103,5 +104,10 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.dirpath = str(RunDirectory(Path(trainer.default_root_dir)).checkpoints.resolve())
+        self.dirpath = str(run_of(trainer).checkpoints.resolve())
         super().setup(trainer, pl_module, stage)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # ModelCheckpoint saves a last.ckpt here even in a fast_dev_run, which must leave nothing.
+        if not in_trial(trainer):
+            super().on_train_end(trainer, pl_module)

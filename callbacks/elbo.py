@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.pictures import EpochPicture
+from callbacks.trainer_facts import log_interval
 from elbolab.pictures import new_figure
 
 __all__ = ["ElboMonitor", "EvidenceMetric"]
@@ -79,10 +81,10 @@ class ElboMonitor(EpochPicture):
 
     A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, and in evaluation
     ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/elbo_standard_error``,
-    ``*/reconstruction`` and ``*/kl``; in evaluation ``*/active_units`` and, to the logger
-    only, ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the curve of −ELBO
-    and KL against reconstruction, one point an epoch. The training figures of an epoch in which a
-    run was resumed are those of the rest of that epoch.
+    ``*/reconstruction`` and ``*/kl``; in evaluation ``*/active_units`` and, to the logger only,
+    ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the curve of
+    −ELBO and KL against reconstruction, one point an epoch. The training figures of an epoch in
+    which a run was resumed are those of the rest of that epoch.
 
     Args:
         active_unit_threshold: A latent dimension is active when the variance over examples of
@@ -97,6 +99,7 @@ class ElboMonitor(EpochPicture):
         self.history: dict[str, list[list[float]]] = {"train": [], "val": []}
         self._metrics: dict[str, EvidenceMetric] = {}
         self._pending: list[tuple[Tensor, Tensor]] = []
+        self._flushed_at = 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history}
@@ -105,7 +108,7 @@ class ElboMonitor(EpochPicture):
         self.history = state_dict["history"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._metric("train", pl_module).reset()
+        self._reset("train")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -113,21 +116,23 @@ class ElboMonitor(EpochPicture):
         # Kept as they are: adding them up costs more than a small model's forward pass, and is
         # done for many steps at once.
         self._pending.append((outputs["reconstruction"], outputs["kl"]))
-        if trainer.global_step % trainer.log_every_n_steps == 0:
-            reconstruction, kl = self._flush(pl_module)
+        step = trainer.global_step
+        if step % log_interval(trainer) == 0 and step != self._flushed_at:
+            self._flushed_at = step  # a step of several accumulated batches comes here often
+            reconstruction, kl = self._flush()
             elbo = (reconstruction - kl.sum(1)).mean()
-            self.log("train/elbo_step", elbo, prog_bar=True, logger=False)
+            pl_module.log("train/elbo_step", elbo, prog_bar=True, logger=False)
             for logger in trainer.loggers:
-                logger.log_metrics({"train/elbo_step": elbo.item()}, trainer.global_step)
+                logger.log_metrics({"train/elbo_step": elbo.item()}, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._pending:
-            self._flush(pl_module)
+            self._flush()
         self._log_stage("train", trainer, pl_module)
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._metric("val", pl_module).reset()
+        self._reset("val")
 
     def on_validation_batch_end(
         self,
@@ -138,13 +143,13 @@ class ElboMonitor(EpochPicture):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._metric("val", pl_module).update(**outputs)
+        self._metric("val", outputs["kl"]).update(**outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log_stage("val", trainer, pl_module)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._metric("test", pl_module).reset()
+        self._reset("test")
 
     def on_test_batch_end(
         self,
@@ -155,7 +160,7 @@ class ElboMonitor(EpochPicture):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._metric("test", pl_module).update(**outputs)
+        self._metric("test", outputs["kl"]).update(**outputs)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log_stage("test", trainer, pl_module)
@@ -168,24 +173,29 @@ class ElboMonitor(EpochPicture):
             "kl_against_reconstruction": _kl_against_reconstruction(self.history["val"]),
         }
 
-    def _metric(self, stage: str, pl_module: LightningModule) -> EvidenceMetric:
+    def _reset(self, stage: str) -> None:
+        if stage in self._metrics:
+            self._metrics[stage].reset()
+
+    def _metric(self, stage: str, kl: Tensor) -> EvidenceMetric:
+        """The stage's sums, made when the first ``kl`` ``(B, d)`` shows d and the device."""
         if stage not in self._metrics:
-            metric = EvidenceMetric(int(pl_module.latent_dim)).to(pl_module.device)
-            if pl_module.device.type != "mps":  # Apple's GPUs have no float64
+            metric = EvidenceMetric(kl.shape[1]).to(kl.device)
+            if kl.device.type != "mps":  # Apple's GPUs have no float64
                 metric.set_dtype(torch.float64)
             self._metrics[stage] = metric
         return self._metrics[stage]
 
-    def _flush(self, pl_module: LightningModule) -> tuple[Tensor, Tensor]:
+    def _flush(self) -> tuple[Tensor, Tensor]:
         """Adds the waiting training steps to the epoch's sums and returns them joined."""
         reconstruction, kl = (torch.cat(terms) for terms in zip(*self._pending, strict=True))
         self._pending.clear()
-        self._metric("train", pl_module).update(reconstruction, kl)
+        self._metric("train", kl).update(reconstruction, kl)
         return reconstruction, kl
 
     def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
         # Already summed over processes; sync_dist only tells Lightning not to warn.
-        found = self._metric(stage, pl_module).compute()
+        found = self._metrics[stage].compute()
         kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance")
         if stage != "train":
             found["active_units"] = (spread > self.active_unit_threshold).sum().double()
@@ -200,10 +210,10 @@ class ElboMonitor(EpochPicture):
             self.history[stage].append(point)
         values = {f"{stage}/{name}": value.float() for name, value in found.items()}
         shown = values.pop(f"{stage}/elbo")
-        self.log(
+        pl_module.log(
             f"{stage}/elbo", shown, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True
         )
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
+        pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
 
 
 def _elbo_curve(history: dict[str, list[list[float]]]) -> Figure:
@@ -214,6 +224,7 @@ def _elbo_curve(history: dict[str, list[list[float]]]) -> Figure:
         loss = [k - r for r, k in zip(reconstruction, kl, strict=True)]
         axes.plot(epochs, loss, label=f"{label}: {loss[-1]:.2f}", marker=".", markersize=4)
     axes.set(xlabel="epoch", ylabel="−ELBO [nats per image]", title="Negative ELBO per epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     axes.grid(alpha=0.3)
     return figure
@@ -225,7 +236,7 @@ def _kl_against_reconstruction(points: list[list[float]]) -> Figure:
     epochs, reconstruction, kl = zip(*points, strict=True)
     axes.plot(reconstruction, kl, color="0.8", zorder=1)
     scatter = axes.scatter(reconstruction, kl, c=epochs, s=16, zorder=2)
-    figure.colorbar(scatter, label="epoch")
+    figure.colorbar(scatter, label="epoch").locator = MaxNLocator(integer=True)
     axes.set(
         xlabel="reconstruction E[log p(x|z)] [nats per image]",
         ylabel="KL(q(z|x) ‖ p(z)) [nats per image]",

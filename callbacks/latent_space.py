@@ -1,17 +1,15 @@
 """Where a model puts its data: a scatter while it trains, TensorBoard's projector at the end."""
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.pictures import EpochPicture, tensorboard_of
+from callbacks.pictures import EpochPicture
+from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import new_figure
-from elbolab.run_directory import RunDirectory
 
 __all__ = ["LatentSpace", "principal_plane"]
 
@@ -54,10 +52,9 @@ class LatentSpace(EpochPicture):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         writer = tensorboard_of(trainer)
-        if trainer.is_global_zero and writer is not None and self._parts:
+        if writes_files(trainer) and writer is not None and self._parts:
             # add_embedding appends to this file; after a resumed fit it would list both.
-            run = RunDirectory(Path(trainer.default_root_dir))
-            (run.path / "projector_config.pbtxt").unlink(missing_ok=True)
+            (run_of(trainer).path / "projector_config.pbtxt").unlink(missing_ok=True)
             latents, labels, images = self._gathered()
             writer.add_embedding(
                 latents, labels.tolist(), 1 - images, trainer.global_step, "posterior_mean"
@@ -99,11 +96,9 @@ def principal_plane(latents: Tensor) -> tuple[Tensor, list[str]]:
 def _scatter(plane: Tensor, labels: Tensor, names: list[str], title: str) -> Figure:
     figure = new_figure(6.5, 5.5)
     axes = figure.add_subplot()
-    classes = labels.unique()
-    colours = axes.scatter(
-        *plane.T.numpy(), c=np.searchsorted(classes.numpy(), labels.numpy()), cmap="tab10", s=5
-    )
-    handles, _ = colours.legend_elements(num=None)
-    axes.legend(handles, [str(int(c)) for c in classes], title="label", fontsize=7, markerscale=0.7)
+    for label in labels.unique().tolist():
+        points = plane[labels == label].numpy()
+        axes.scatter(points[:, 0], points[:, 1], s=5, label=str(label))
+    axes.legend(title="label", fontsize=7, markerscale=2)
     axes.set(xlabel=names[0], ylabel=names[1], title=title)
     return figure

@@ -1,26 +1,24 @@
 """Pictures drawn while a model trains: on a schedule, and once at the end."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Generator, Tensor
-from torch.utils.tensorboard import SummaryWriter
 
+from callbacks.trainer_facts import (
+    Generative,
+    Reconstructing,
+    require,
+    run_of,
+    tensorboard_of,
+    writes_files,
+)
 from elbolab.pictures import image_grid, write_picture
-from elbolab.run_directory import RunDirectory
 
-__all__ = ["EpochPicture", "Reconstructions", "SampleGrid", "tensorboard_of"]
-
-
-def tensorboard_of(trainer: Trainer) -> SummaryWriter | None:
-    """The writer of the trainer's TensorBoard logger, if it has one."""
-    loggers = (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
-    return next((logger.experiment for logger in loggers), None)
+__all__ = ["EpochPicture", "Reconstructions", "SampleGrid"]
 
 
 class EpochPicture(Callback, ABC):
@@ -56,15 +54,17 @@ class EpochPicture(Callback, ABC):
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._drawn_at = trainer.global_step
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not writes_files(trainer):
             return
-        run, training = RunDirectory(Path(trainer.default_root_dir)), pl_module.training
+        training = pl_module.training
         pl_module.eval()
         with torch.no_grad():
             figures = self.draw(trainer, pl_module)
         pl_module.train(training)
         for name, figure in figures.items():
-            write_picture(figure, name, run, tensorboard_of(trainer), trainer.global_step)
+            write_picture(
+                figure, name, run_of(trainer), tensorboard_of(trainer), trainer.global_step
+            )
 
 
 class SampleGrid(EpochPicture):
@@ -85,10 +85,14 @@ class SampleGrid(EpochPicture):
         super().__init__(every_n_epochs)
         self.num_samples, self.columns, self.seed = num_samples, columns, seed
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        require(pl_module, Generative, self)
+
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         # On the CPU whatever the model's device, so that every machine shows the same noise.
         generator = Generator().manual_seed(self.seed)
-        images = pl_module.sample(self.num_samples, generator).clamp(0, 1).float().cpu().numpy()
+        module = require(pl_module, Generative, self)
+        images = module.sample(self.num_samples, generator).clamp(0, 1).float().cpu().numpy()
         title = f"{self.num_samples} samples after epoch {trainer.current_epoch + 1}"
         return {"samples": image_grid(images, title, self.columns)}
 
@@ -106,6 +110,9 @@ class Reconstructions(EpochPicture):
         self.num_images = num_images
         self._images: Tensor | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        require(pl_module, Reconstructing, self)
+
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -121,7 +128,8 @@ class Reconstructions(EpochPicture):
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         if self._images is None:
             return {}
-        pairs = torch.cat([self._images, pl_module.reconstruct(self._images)]).float().cpu()
+        module = require(pl_module, Reconstructing, self)
+        pairs = torch.cat([self._images, module.reconstruct(self._images)]).float().cpu()
         title = f"Reconstructions of validation images after epoch {trainer.current_epoch + 1}"
         grid = image_grid(pairs.numpy(), title, len(self._images), ["image", "model"])
         return {"reconstructions": grid}

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Generator, Tensor
 
-from callbacks.pictures import tensorboard_of
+from callbacks.trainer_facts import Generative, require, run_of, tensorboard_of, writes_files
 from elbolab.pictures import image_grid, write_picture
-from elbolab.run_directory import RunDirectory, write_atomically
+from elbolab.run_directory import write_atomically
 
 __all__ = ["PredictionWriter"]
 
@@ -55,11 +55,11 @@ class PredictionWriter(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         rows = _in_order(trainer, self._parts)
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not writes_files(trainer):
             return
-        run = RunDirectory(Path(trainer.default_root_dir))
+        run, module = run_of(trainer), require(pl_module, Generative, self)
         generator = Generator().manual_seed(self.seed)
-        rows["samples"] = pl_module.sample(self.num_samples, generator).float().cpu()
+        rows["samples"] = module.sample(self.num_samples, generator).float().cpu()
         for name, values in rows.items():
             _write_array(run.predictions / f"{name}.npy", values)
         for name, figure in self._figures(rows, trainer.world_size).items():

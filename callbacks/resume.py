@@ -2,15 +2,14 @@
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
 
-from elbolab.run_directory import RunDirectory
+from callbacks.trainer_facts import run_of
 from elbolab.seeding import derive_seed
 
 __all__ = ["ExactResume"]
@@ -51,17 +50,32 @@ class ExactResume(Callback):
         self._seed_noise(trainer, "train", trainer.global_step)
 
     def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._seed_noise(trainer, "val", batch_idx)
 
     def on_test_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._seed_noise(trainer, "test", batch_idx)
 
     def on_predict_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *_: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._seed_noise(trainer, "predict", batch_idx)
 
@@ -95,7 +109,7 @@ class ExactResume(Callback):
 
     def _save_and_leave(self, trainer: Trainer) -> None:
         number = self._stopped_by or signal.SIGTERM
-        path = RunDirectory(Path(trainer.default_root_dir)).checkpoint("last")
+        path = run_of(trainer).checkpoint("last")
         trainer.save_checkpoint(path)
         rank_zero_info(
             f"\nStopped by {signal.Signals(number).name}; saved {path}. "

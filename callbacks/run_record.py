@@ -1,12 +1,12 @@
 """What a run leaves behind to be read by people and programs."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from callbacks.trainer_facts import run_of, writes_files
 from elbolab.run_directory import RunDirectory, write_atomically
 
 __all__ = ["RunLogger", "RunRecord"]
@@ -41,10 +41,9 @@ class RunRecord(Callback):
         self.config = config
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        run = RunDirectory(Path(trainer.default_root_dir))
-        known = run.config.exists() and stage != "fit"
-        if trainer.is_global_zero and not trainer.fast_dev_run and not known:
-            write_atomically(run.config, self.config.encode())
+        config = run_of(trainer).config
+        if writes_files(trainer) and (stage == "fit" or not config.exists()):
+            write_atomically(config, self.config.encode())
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         monitor = getattr(trainer.checkpoint_callback, "monitor", None)
@@ -68,11 +67,11 @@ class RunRecord(Callback):
             trainer.logger.log_metrics({f"hp/{monitor}": float(best)}, trainer.global_step)
 
     def _record(self, trainer: Trainer) -> None:
-        if not trainer.is_global_zero or trainer.fast_dev_run or trainer.sanity_checking:
+        if not writes_files(trainer) or trainer.sanity_checking:
             return
         # callback_metrics also holds step-wise windows; only whole-stage values are kept.
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "_step" not in k}
-        RunDirectory(Path(trainer.default_root_dir)).merge_metrics(metrics)
+        run_of(trainer).merge_metrics(metrics)
 
 
 def _plain_options(config: dict[str, Any]) -> dict[str, Any]:

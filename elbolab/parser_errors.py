@@ -11,8 +11,8 @@ from elbolab.errors import UserError, did_you_mean
 
 __all__ = ["explain"]
 
-ROOMS = ("lightning_modules", "datamodules", "callbacks", "tasks")
-"""Packages whose classes a mistyped class name is compared with."""
+PACKAGES = ("lightning_modules", "datamodules", "callbacks", "tasks", "torch.optim")
+"""Where the classes come from that a mistyped class name is compared with."""
 
 
 def explain(error: BaseException, options: Iterable[str] = ()) -> str:
@@ -25,15 +25,14 @@ def explain(error: BaseException, options: Iterable[str] = ()) -> str:
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return str(cause)
-    text = str(error)
-    explanations = (
-        _unknown_option(text, list(options)),
+    text, known = str(error), list(options)
+    readings = (
+        _unknown_option(text, known),
         _unknown_class(text),
-        _missing_file(text),
-        _own_message(text),
-        _wrong_value(text),
+        _no_file(text),
+        _bad_value(text),
     )
-    return next((line for line in explanations if line), _leaf(text))
+    return next((line for line in readings if line), _leaf(text))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -49,53 +48,49 @@ def _unknown_option(text: str, options: list[str]) -> str | None:
         return f"unknown option {found[1]}.{did_you_mean(found[1], options)}"
     if found := re.search(r"Option '([^']+)' is not accepted", text):
         owners = re.findall(r"class_path '([^']+)'", text[: found.start()])
-        if not owners:
-            return f"unknown option '{found[1]}'.{did_you_mean(found[1], options)}"
-        hint = did_you_mean(found[1], _parameters(owners[-1]))
-        return f"{owners[-1]} has no option '{found[1]}'.{hint}"
-    if found := re.search(r"(?:[Kk]ey|No action for key) ['\"]([\w.]+)['\"](?: is not| to)", text):
-        key = found[1]
-        names = [option.lstrip("-") for option in options]
-        return f"unknown option '{key}'.{did_you_mean(key, names)}"
+        names = _parameters(owners[-1]) if owners else [name.lstrip("-") for name in options]
+        owner = owners[-1] if owners else "the command line"
+        return f"{owner} has no option '{found[1]}'.{did_you_mean(found[1], names)}"
+    if found := re.search(r"does not accept option '([\w.]+)'", text):
+        names = [name.lstrip("-") for name in options]
+        return f"unknown option '{found[1]}'.{did_you_mean(found[1], names)}"
     return None
 
 
 def _unknown_class(text: str) -> str | None:
-    patterns = (
-        r"Expected a dot import path string: (\S+)",
-        r"[Uu]nable to import (?:module|package)? ?'?([\w.]+)'?",
-        r"Module '?\"?([\w.]+)'?\"? (?:not found|does not have)",
-        r"No module named '([\w.]+)'",
-    )
-    for pattern in patterns:
-        if found := re.search(pattern, text):
-            name = found[1]
-            if given := re.search(r"Given value: \{?'?(?:class_path'?: ')?([\w.]+)", text):
-                name = given[1] if given[1] != "NestedArg" else name
-            return f"no class '{name}'.{did_you_mean(name, _known_classes())}"
+    missing = r"class_path '([^']+)':\s+(?:module '[^']+' has no attribute|No module named)"
+    if found := re.search(rf"{missing}|Expected a dot import path string: (\S+)", text):
+        name = found[1] or found[2]
+        return f"no class '{name}'.{did_you_mean(name, _known_classes())}"
     return None
 
 
-def _missing_file(text: str) -> str | None:
+def _no_file(text: str) -> str | None:
     if found := re.search(r"File does not exist: '?([^'\n]+)'?", text):
         path = Path(found[1])
-        here = [str(p) for p in Path("configs").rglob("*.yaml")]
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        return f"no file {shown}.{did_you_mean(str(shown), here)}"
+        known = [str(config) for config in Path("configs").rglob("*.yaml")]
+        return f"no file {shown}.{did_you_mean(str(shown), known)}"
     return None
 
 
-def _own_message(text: str) -> str | None:
-    """The message of our own error where jsonargparse kept its text but not the exception."""
-    if found := re.search(r"Errors:\n\s+- ((?:\w+ must|no |val_size|batch_size)[^\n]+)", text):
-        return found[1]
-    return None
+def _bad_value(text: str) -> str | None:
+    keys = list(re.finditer(r'Parser key "([\w.]+)":', text))
+    if not keys:
+        return None
+    rest = text[keys[-1].end() :]
+    wanted = re.findall(r"Expected an? (.+?)(?:\. Got value: |\n|$)", rest)
+    given = re.search(r"(?:Got|Given) value: (.+)", rest)
+    if not wanted or not given:
+        return None
+    kinds = dict.fromkeys(_readable(kind) for kind in wanted)
+    return f"{keys[-1][1]} must be {' or '.join(k for k in kinds if k != 'None')}, got {given[1]}."
 
 
-def _wrong_value(text: str) -> str | None:
-    if found := re.search(r'Parser key "([\w.]+)":\s+([^\n]*Got value: [^\n]+)', text):
-        return f"option '{found[1]}': {found[2].strip()}"
-    return None
+def _readable(kind: str) -> str:
+    """``<class 'int'>`` → ``int``; ``typing.Literal['a', 'b']`` → ``one of 'a', 'b'``."""
+    kind = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind).replace("NoneType", "None")
+    return re.sub(r"^(?:typing\.)?Literal\[(.*)\]$", r"one of \1", kind)
 
 
 def _leaf(text: str) -> str:
@@ -106,17 +101,19 @@ def _leaf(text: str) -> str:
 
 
 def _parameters(class_path: str) -> list[str]:
+    """Names of the options of a class, those that ``**kwargs`` hands to its parents included."""
     module, _, name = class_path.rpartition(".")
-    return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    parents = inspect.getmro(getattr(importlib.import_module(module), name))
+    return [name for parent in parents for name in inspect.signature(parent.__init__).parameters]
 
 
 def _known_classes() -> list[str]:
-    """Short and full names of every class in the rooms' imported modules."""
+    """Short and full names of the classes defined in the imported modules of `PACKAGES`."""
     found = [
         value
-        for module in list(sys.modules.values())
-        if getattr(module, "__name__", "").split(".")[0] in ROOMS
+        for name, module in list(sys.modules.items())
+        if name.startswith(PACKAGES)
         for value in vars(module).values()
-        if inspect.isclass(value) and value.__module__.split(".")[0] in ROOMS
+        if inspect.isclass(value) and value.__module__.startswith(PACKAGES)
     ]
     return sorted({c.__name__ for c in found} | {f"{c.__module__}.{c.__name__}" for c in found})

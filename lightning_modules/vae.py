@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 from torch.optim import Adam
@@ -112,12 +113,15 @@ class VAE(LightningModule):
         posterior = self.encode(batch[0])
         return {"latents": posterior.mean, "reconstructions": self.decode(posterior.mean).mean}
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self._optimizer(self.parameters())
         if self._lr_scheduler is None:
-            return {"optimizer": optimizer}
-        schedule = {"scheduler": self._lr_scheduler(optimizer), "name": "train/learning_rate"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+            return optimizer
+        schedule = self._lr_scheduler(optimizer)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},
+        }
 
 
 def _check_sizes(**sizes: Sequence[int]) -> None:

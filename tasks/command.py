@@ -9,6 +9,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from elbolab.errors import UserError, did_you_mean
+from elbolab.parser_errors import explain
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import (
     Task,
@@ -42,9 +43,7 @@ def main(args: list[str]) -> int:
         The exit code: 0, or 130 after Ctrl-C.
 
     Raises:
-        argparse.ArgumentError: If the options cannot be parsed; its attribute ``known_options``
-            holds the task's options.
-        UserError: If what they ask for cannot be had.
+        UserError: If the options cannot be parsed, or what they ask for cannot be had.
         SystemExit: With code 0, after the ``--help`` or ``--print_config`` of a task.
     """
     if not args or args[0] in ("-h", "--help"):
@@ -108,10 +107,8 @@ def _parse(parser: ArgumentParser, options: list[str]) -> Namespace:
     try:
         return parser.parse_args(_config_first(options))
     except argparse.ArgumentError as error:
-        # Said along with the error, so that the command line can suggest the option that was meant.
         known = [option for action in parser._actions for option in action.option_strings]
-        vars(error)["known_options"] = known
-        raise
+        raise UserError(explain(error, known)) from error
 
 
 def _config_first(options: list[str]) -> list[str]:

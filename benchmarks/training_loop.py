@@ -1,0 +1,207 @@
+"""How fast the base VAE trains: a hand-written loop, this framework, and Lightning's defaults.
+
+    python benchmarks/training_loop.py --root FOLDER      FOLDER/MNIST/raw/*-ubyte, or random pixels
+
+All three train the same model with the same batches of 64 on the same number of threads. They take
+turns, several rounds in one process, and each round's ratios are those of neighbours in time, so
+that a machine whose speed drifts does not favour one of them. Timed is training alone, between
+the first and the last step of an epoch, with everything that happens during it: logging, progress
+bar and callbacks. Validation, pictures and checkpoints after the epoch are the same few seconds
+however long the epoch is, and are left out for all three.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.callbacks import TQDMProgressBar
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from callbacks.checkpoints import BestCheckpoint, SafeCheckpointIO
+from callbacks.elbo import ElboMonitor
+from callbacks.latent_space import LatentSpace
+from callbacks.pictures import Reconstructions, SampleGrid
+from callbacks.resume import ExactResume
+from callbacks.run_record import RunLogger, RunRecord
+from datamodules.images import ImageDataModule, LabelledImages
+from datamodules.mnist import MNISTDataModule
+from elbolab.run_directory import RunDirectory
+from lightning_cli import PROGRESS_REFRESH
+from lightning_modules.vae import VAE
+
+BATCH = 64
+
+
+class HandWritten(nn.Module):
+    """The base model as one would write it for a single experiment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 40)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 784)
+        )
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Negative bound, mean over the batch x ``(B, 784)``."""
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        reconstruction = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
+        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+        return (reconstruction + kl) / len(x)
+
+
+class LightningDefaults(pl.LightningModule):
+    """The same model as Lightning's own tutorials would have it: a DataLoader and ``self.log``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = HandWritten()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss = self.model.loss(batch[0].flatten(1))
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+class Memory(ImageDataModule):
+    """The images that all three are trained on."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        super().__init__(batch_size=BATCH, val_size=1000)
+        self.images, self.labels = images, labels
+
+    def load(self, train: bool) -> LabelledImages:
+        """The same images for training and test."""
+        return self.images, self.labels
+
+
+class Stopwatch(pl.Callback):
+    """Seconds from an epoch's first batch to its last step."""
+
+    seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        self.seconds = time.perf_counter() - self._started
+
+
+def hand_written(images: Tensor, labels: Tensor) -> float:
+    """Images per second of a plain loop over a float tensor with fused Adam."""
+    model, x = HandWritten(), images.flatten(1).float() / 255
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    started = time.perf_counter()
+    for chosen in torch.randperm(len(x)).split(BATCH):
+        optimizer.zero_grad()
+        model.loss(x[chosen]).backward()
+        optimizer.step()
+    return len(x) / (time.perf_counter() - started)
+
+
+def framework(images: Tensor, labels: Tensor) -> float:
+    """Images per second of ``fit`` with the shipped callbacks, logger and progress bar."""
+    with tempfile.TemporaryDirectory() as folder:
+        run, watch = RunDirectory(Path(folder)), Stopwatch()
+        shipped = [ElboMonitor(), SampleGrid(), Reconstructions(), LatentSpace()]
+        always = [RunRecord("model: {}\ndata: {}\n"), ExactResume(0)]
+        trainer = pl.Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            default_root_dir=folder,
+            logger=RunLogger(run),
+            plugins=[SafeCheckpointIO()],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            callbacks=[
+                TQDMProgressBar(refresh_rate=PROGRESS_REFRESH),
+                *shipped,
+                BestCheckpoint("val/elbo", "max"),
+                *always,
+                watch,
+            ],
+        )
+        data = Memory(images, labels)
+        trainer.fit(VAE(shape=(1, 28, 28)), datamodule=data)
+        return (len(images) - data.val_size) / watch.seconds
+
+
+def lightning_defaults(images: Tensor, labels: Tensor) -> float:
+    """Images per second of Lightning with a DataLoader and its default logger and progress bar."""
+    loader = DataLoader(TensorDataset(images.float() / 255, labels), BATCH, shuffle=True)
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Stopwatch()
+        trainer = pl.Trainer(
+            max_epochs=1, accelerator="cpu", default_root_dir=folder, callbacks=[watch]
+        )
+        trainer.fit(LightningDefaults(), loader)
+        return len(images) / watch.seconds
+
+
+CONTESTANTS: dict[str, Callable[[Tensor, Tensor], float]] = {
+    "hand-written loop": hand_written,
+    "elbolab fit": framework,
+    "Lightning defaults": lightning_defaults,
+}
+
+
+def main() -> None:
+    """Runs all rounds and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--root", help="folder that holds MNIST/raw; random pixels without it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=20_000, help="per epoch")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    images, labels = _data(options.root, options.images)
+    rounds = [{name: run(images, labels) for name, run in CONTESTANTS.items()}]
+    rounds.clear()  # the first round warms up
+    for _ in range(options.rounds):
+        rounds.append({name: run(images, labels) for name, run in CONTESTANTS.items()})
+    print(f"\n{options.rounds} rounds of {options.images} images, {options.threads} threads")
+    _print_table(rounds)
+
+
+def _data(root: str | None, count: int) -> LabelledImages:
+    if root is not None:
+        images, labels = MNISTDataModule(root).load(train=True)
+        return images[:count], labels[:count]
+    return torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8), torch.zeros(count).long()
+
+
+def _print_table(rounds: list[dict[str, float]]) -> None:
+    print("| | images/s, median (min – max) | × hand-written | × Lightning defaults |")
+    print("|---|---|---|---|")
+    for name in CONTESTANTS:
+        speeds = sorted(r[name] for r in rounds)
+        shown = f"{median(speeds):,.0f} ({speeds[0]:,.0f} – {speeds[-1]:,.0f})"
+        to_hand, to_default = (
+            median(r[name] / r[other] for r in rounds)
+            for other in ("hand-written loop", "Lightning defaults")
+        )
+        print(f"| {name} | {shown} | {to_hand:.2f} | {to_default:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What callbacks ask of a trainer and expect of a module."""
+
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Generator, Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from elbolab.errors import UserError
+from elbolab.run_directory import RunDirectory
+
+__all__ = [
+    "Generative",
+    "Reconstructing",
+    "in_trial",
+    "log_interval",
+    "require",
+    "run_of",
+    "tensorboard_of",
+    "writes_files",
+]
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Generative(Protocol):
+    """A module that can be sampled."""
+
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` draws in data space, ``(n, *shape)``."""
+        ...
+
+
+@runtime_checkable
+class Reconstructing(Protocol):
+    """A module that can encode and decode what it is shown."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """What is left of x ``(B, *shape)`` after the latents, in data space."""
+        ...
+
+
+def require(pl_module: LightningModule, contract: type[T], callback: object) -> T:
+    """The module as what ``callback`` needs it to be.
+
+    Raises:
+        UserError: If it has not the contract's methods.
+    """
+    if not isinstance(pl_module, contract):
+        methods = ", ".join(name for name in vars(contract) if not name.startswith("_"))
+        raise UserError(
+            f"{type(callback).__name__} needs a module with {methods}(); "
+            f"{type(pl_module).__name__} has none: leave the callback out."
+        )
+    return pl_module
+
+
+def run_of(trainer: Trainer) -> RunDirectory:
+    """The run directory: the trainer's ``default_root_dir``."""
+    return RunDirectory(Path(trainer.default_root_dir))
+
+
+def writes_files(trainer: Trainer) -> bool:
+    """Whether this process writes results: the first one, and none in a ``fast_dev_run``."""
+    return trainer.is_global_zero and not in_trial(trainer)
+
+
+def in_trial(trainer: Trainer) -> bool:
+    """Whether this is a ``fast_dev_run``, which leaves nothing behind."""
+    options: Any = trainer  # Lightning sets this one where type checkers do not see it
+    return bool(options.fast_dev_run)
+
+
+def log_interval(trainer: Trainer) -> int:
+    """Steps between two points of a training curve: ``log_every_n_steps``."""
+    options: Any = trainer  # likewise
+    return int(options.log_every_n_steps)
+
+
+def tensorboard_of(trainer: Trainer) -> SummaryWriter | None:
+    """The writer of the trainer's TensorBoard logger, if it has one."""
+    loggers = (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger))
+    return next((logger.experiment for logger in loggers), None)

@@ -1,0 +1,87 @@
+"""What several test files share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cli
+
+ROOT = Path(__file__).parent.parent
+
+SMALL = [
+    *("--data.train_size", "300", "--data.test_size", "70", "--data.val_size", "60"),
+    *("--data.batch_size", "16", "--data.eval_batch_size", "32"),
+    *("--model.hidden", "[32]", "--model.latent_dim", "4"),
+    *("--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "5"),
+    *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+    *("--trainer.enable_model_summary", "false"),
+]
+"""Options that shrink the glyph experiment to 15 steps an epoch."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    wanted = item.get_closest_marker("real_data") and os.environ.get("DATA_ROOT")
+    if wanted and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = "DATA_ROOT is set: a test marked real_data must not skip"
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of real data named by DATA_ROOT."""
+    if "DATA_ROOT" not in os.environ:
+        pytest.skip("set DATA_ROOT to a folder that holds MNIST/raw")
+    return Path(os.environ["DATA_ROOT"])
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """One cache of rendered glyphs for the whole session, not the user's own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, cache) -> Path:
+    """An empty working directory with the shipped configs in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    return tmp_path
+
+
+@pytest.fixture
+def fit(workplace) -> Callable[..., Path]:
+    """Fits the small glyph experiment in this process and returns the run directory."""
+
+    def run(name: str, *options: str) -> Path:
+        typed = ["fit", "--config", "configs/vae_glyphs.yaml", *SMALL, "--run_dir", name, *options]
+        assert cli.main(typed) == 0
+        return workplace / name
+
+    return run
+
+
+def write_idx(path: Path, values: np.ndarray, kind: int = 8) -> None:
+    """Writes an IDX file: two zero bytes, the type, the rank, the sizes, the values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = bytes([0, 0, kind, values.ndim])
+    sizes = b"".join(int(n).to_bytes(4, "big") for n in values.shape)
+    path.write_bytes(header + sizes + values.tobytes())
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path) -> Path:
+    """A root in torchvision's layout: 120 training and 40 test images of noise."""
+    root, generator = tmp_path / "root", np.random.default_rng(0)
+    for prefix, count in (("train", 120), ("t10k", 40)):
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        write_idx(root / f"MNIST/raw/{prefix}-images-idx3-ubyte", images)
+        labels = generator.integers(0, 10, count, dtype=np.uint8)
+        write_idx(root / f"MNIST/raw/{prefix}-labels-idx1-ubyte", labels)
+    return root
