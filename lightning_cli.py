@@ -26,6 +26,7 @@ from callbacks.checkpoints import SafeCheckpointIO, check_fits
 from callbacks.predictions import PredictionWriter
 from callbacks.resume import ExactResume
 from callbacks.run_record import RunLogger, RunRecord
+from callbacks.trainer_facts import in_trial
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain
 from elbolab.run_directory import RunDirectory, first_free, newest
@@ -158,6 +159,14 @@ class ElbolabCLI(LightningCLI):
             check_fits(self.ckpt_path, self.model)
         rank_zero_info(f"Run directory: {self.run.path}")
         super()._run_subcommand(subcommand)
+
+    def after_fit(self) -> None:
+        """Says where to look."""
+        if not in_trial(self.trainer):
+            rank_zero_info(
+                f"Pictures: {self.run.images}   Metrics: {self.run.metrics}\n"
+                f"Curves in a browser: tensorboard --logdir {self.run.path.parent}"
+            )
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)

@@ -100,12 +100,17 @@ class Stopwatch(pl.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         self.seconds = time.perf_counter() - self._started
 
 
-def hand_written(images: Tensor, labels: Tensor) -> float:
+def hand_written(images: Tensor, _: Tensor) -> float:
     """Images per second of a plain loop over a float tensor with fused Adam."""
     model, x = HandWritten(), images.flatten(1).float() / 255
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

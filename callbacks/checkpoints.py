@@ -12,7 +12,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from callbacks.trainer_facts import run_of
+from callbacks.trainer_facts import in_trial, run_of
 from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
 
