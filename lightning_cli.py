@@ -6,7 +6,9 @@ override of `LightningCLI` lives here.
 
 import argparse
 import logging
+import shutil
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -158,7 +160,17 @@ class ElbolabCLI(LightningCLI):
         if self.ckpt_path is not None:
             check_fits(self.ckpt_path, self.model)
         rank_zero_info(f"Run directory: {self.run.path}")
-        super()._run_subcommand(subcommand)
+        fresh = not self.run.taken
+        try:
+            super()._run_subcommand(subcommand)
+        except (UserError, MisconfigurationException, SystemExit) as stop:
+            if fresh and self.trainer.is_global_zero:
+                _discard_unless_trained(self.run)
+            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning made it an exit code 1
+                raise KeyboardInterrupt from stop
+            if isinstance(stop, MisconfigurationException):
+                raise UserError(" ".join(str(stop).split())) from stop
+            raise
 
     def after_fit(self) -> None:
         """Says where to look."""
@@ -260,6 +272,14 @@ def _choose_run(
             "--run_dir, or leave it out for a new numbered one."
         )
     return found
+
+
+def _discard_unless_trained(run: RunDirectory) -> None:
+    """Leaves no directory behind that holds nothing but the beginnings of a log."""
+    if not run.checkpoints.exists() and not run.metrics.exists():
+        shutil.rmtree(run.path, ignore_errors=True)
+        with suppress(OSError):  # other runs lie there, or it was there before
+            run.path.parent.rmdir()
 
 
 def _choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str | None:

@@ -10,20 +10,11 @@ import time
 import pytest
 import torch
 from conftest import ROOT
+from doubles import Bomb
 
 from callbacks.checkpoints import SafeCheckpointIO, check_fits, read_checkpoint
 from elbolab.errors import UserError
 from lightning_modules.vae import VAE
-
-
-class Bomb:
-    """Unpickling it creates a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path):

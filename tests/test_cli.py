@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, SMALL
+from doubles import Bomb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
@@ -176,6 +177,7 @@ FIT = ["fit", *GLYPHS, *SMALL]
             ["fit", "--config", "configs/vae.yaml", "--data.root", "nowhere"],
             "no file nowhere/MNIST/raw/train-images-idx3-ubyte",
         ),
+        ([*FIT, "--data.val_size", "300"], "val_size 300 leaves nothing to train on"),
         (["test", "--run_dir", "runs/none"], "no run in runs/none: it has no config.yaml"),
         (["test", *GLYPHS, *SMALL], "no checkpoint runs/vae_glyphs/checkpoints/best.ckpt"),
         ([*FIT, "--ckpt_path", "last"], "no checkpoint runs/vae_glyphs/checkpoints/last.ckpt"),
@@ -207,6 +209,17 @@ def test_a_damaged_configuration_is_refused(workplace, capsys):
 def test_a_corrupt_checkpoint_is_refused_before_anything_is_written(workplace, capsys, content):
     Path("bad.ckpt").write_bytes(content)
     assert "bad.ckpt is" in refused([*FIT, "--ckpt_path", "bad.ckpt"], capsys)
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_and_does_not_run(workplace, capsys):
+    torch.save({"state_dict": {}, "extra": Bomb(Path("it_ran"))}, "evil.ckpt")
+    assert "evil.ckpt is refused" in refused([*FIT, "--ckpt_path", "evil.ckpt"], capsys)
+
+
+def test_a_picture_that_the_model_cannot_give_is_refused_by_name(workplace, capsys):
+    options = ["--trainer.callbacks+=callbacks.pictures.SampleGrid", "--model", "doubles.Mute"]
+    typed = ["fit", "--data", "GlyphDataModule", *SMALL[:10], *SMALL[14:], *options]
+    assert "SampleGrid needs a module with sample(); Mute has none" in refused(typed, capsys)
 
 
 def test_help_of_every_command(capsys):

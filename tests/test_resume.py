@@ -17,7 +17,7 @@ FIT = ["fit", "--config", "configs/vae_glyphs.yaml", *SMALL]
 
 
 def stop_at(step: int, name: str = "SIGTERM") -> list[str]:
-    return ["--trainer.callbacks+=stopping.StopAt", f"--trainer.callbacks.step={step}",
+    return ["--trainer.callbacks+=doubles.StopAt", f"--trainer.callbacks.step={step}",
             f"--trainer.callbacks.name={name}"]  # fmt: skip
 
 
