@@ -26,6 +26,7 @@ import datamodules
 import lightning_modules
 from callbacks.checkpoints import SafeCheckpointIO, check_fits
 from callbacks.predictions import PredictionWriter
+from callbacks.profiling import Unprofiled, check_for_gpus_once
 from callbacks.resume import ExactResume
 from callbacks.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
@@ -49,6 +50,7 @@ def run(args: list[str]) -> None:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
     _quieten()
+    check_for_gpus_once()
     _import_rooms()
     strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     ElbolabCLI(
@@ -137,6 +139,7 @@ class ElbolabCLI(LightningCLI):
         always: dict[str, Any] = {"default_root_dir": str(self.run.path)}
         if trainer.logger in (None, True):
             always["logger"] = RunLogger(self.run)
+        always["profiler"] = trainer.profiler or Unprofiled()
         always["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
         always["callbacks"] = [*self._first_callbacks(trainer), *(trainer.callbacks or [])]
         always["callbacks"] += self._last_callbacks()
@@ -218,6 +221,7 @@ def _quieten() -> None:
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).addFilter(lambda r: not r.getMessage().startswith(chatter))
     # Lightning's own use of jsonargparse and of torch.
+    warnings.filterwarnings("ignore", message="[\\s\\S]*JsonargparseDeprecationWarning")
     warnings.filterwarnings(
         "ignore", message="[\\s\\S]*was deprecated in v4", module=r"pytorch_lightning\.cli"
     )

@@ -1,6 +1,6 @@
 """How fast the base VAE trains: a hand-written loop, this framework, and Lightning's defaults.
 
-    python benchmarks/training_loop.py --root FOLDER      FOLDER/MNIST/raw/*-ubyte, or random pixels
+    python benchmarks/training_loop.py --root FOLDER      with FOLDER/MNIST/raw/*-ubyte
 
 All three train the same model with the same batches of 64 on the same number of threads. They take
 turns, several rounds in one process, and each round's ratios are those of neighbours in time, so
@@ -12,6 +12,7 @@ however long the epoch is, and are left out for all three.
 
 import argparse
 import logging
+import os
 import tempfile
 import time
 import warnings
@@ -25,15 +26,17 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.callbacks import TQDMProgressBar
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
 
 from callbacks.checkpoints import BestCheckpoint, SafeCheckpointIO
 from callbacks.elbo import ElboMonitor
 from callbacks.latent_space import LatentSpace
 from callbacks.pictures import Reconstructions, SampleGrid
+from callbacks.profiling import Unprofiled, check_for_gpus_once
 from callbacks.resume import ExactResume
 from callbacks.run_record import RunLogger, RunRecord
-from datamodules.images import ImageDataModule, LabelledImages
 from datamodules.mnist import MNISTDataModule
 from elbolab.run_directory import RunDirectory
 from lightning_cli import PROGRESS_REFRESH
@@ -79,18 +82,6 @@ class LightningDefaults(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
-class Memory(ImageDataModule):
-    """The images that all three are trained on."""
-
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        super().__init__(batch_size=BATCH, val_size=1000)
-        self.images, self.labels = images, labels
-
-    def load(self, train: bool) -> LabelledImages:
-        """The same images for training and test."""
-        return self.images, self.labels
-
-
 class Stopwatch(pl.Callback):
     """Seconds from an epoch's first batch to its last step."""
 
@@ -110,9 +101,11 @@ class Stopwatch(pl.Callback):
         self.seconds = time.perf_counter() - self._started
 
 
-def hand_written(images: Tensor, _: Tensor) -> float:
+def hand_written(root: str, count: int) -> float:
     """Images per second of a plain loop over a float tensor with fused Adam."""
-    model, x = HandWritten(), images.flatten(1).float() / 255
+    check_for_gpus_once()  # torch's own way, which importing Lightning has changed
+    images, _ = MNISTDataModule(root).load(train=True)
+    model, x = HandWritten(), images[:count].flatten(1).float() / 255
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     started = time.perf_counter()
     for chosen in torch.randperm(len(x)).split(BATCH):
@@ -122,8 +115,9 @@ def hand_written(images: Tensor, _: Tensor) -> float:
     return len(x) / (time.perf_counter() - started)
 
 
-def framework(images: Tensor, labels: Tensor) -> float:
+def framework(root: str, count: int) -> float:
     """Images per second of ``fit`` with the shipped callbacks, logger and progress bar."""
+    check_for_gpus_once()
     with tempfile.TemporaryDirectory() as folder:
         run, watch = RunDirectory(Path(folder)), Stopwatch()
         shipped = [ElboMonitor(), SampleGrid(), Reconstructions(), LatentSpace()]
@@ -134,6 +128,7 @@ def framework(images: Tensor, labels: Tensor) -> float:
             default_root_dir=folder,
             logger=RunLogger(run),
             plugins=[SafeCheckpointIO()],
+            profiler=Unprofiled(),
             num_sanity_val_steps=0,
             enable_model_summary=False,
             callbacks=[
@@ -144,24 +139,26 @@ def framework(images: Tensor, labels: Tensor) -> float:
                 watch,
             ],
         )
-        data = Memory(images, labels)
+        data = MNISTDataModule(root, batch_size=BATCH, val_size=60_000 - count)
         trainer.fit(VAE(shape=(1, 28, 28)), datamodule=data)
-        return (len(images) - data.val_size) / watch.seconds
+        return count / watch.seconds
 
 
-def lightning_defaults(images: Tensor, labels: Tensor) -> float:
-    """Images per second of Lightning with a DataLoader and its default logger and progress bar."""
-    loader = DataLoader(TensorDataset(images.float() / 255, labels), BATCH, shuffle=True)
+def lightning_defaults(root: str, count: int) -> float:
+    """Images per second of Lightning with torchvision's data set and its own defaults."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning's import leaves it
+    data = Subset(MNIST(root, train=True, transform=ToTensor()), range(count))
+    loader = DataLoader(data, BATCH, shuffle=True)
     with tempfile.TemporaryDirectory() as folder:
         watch = Stopwatch()
         trainer = pl.Trainer(
             max_epochs=1, accelerator="cpu", default_root_dir=folder, callbacks=[watch]
         )
         trainer.fit(LightningDefaults(), loader)
-        return len(images) / watch.seconds
+        return count / watch.seconds
 
 
-CONTESTANTS: dict[str, Callable[[Tensor, Tensor], float]] = {
+CONTESTANTS: dict[str, Callable[[str, int], float]] = {
     "hand-written loop": hand_written,
     "elbolab fit": framework,
     "Lightning defaults": lightning_defaults,
@@ -171,7 +168,7 @@ CONTESTANTS: dict[str, Callable[[Tensor, Tensor], float]] = {
 def main() -> None:
     """Runs all rounds and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--root", help="folder that holds MNIST/raw; random pixels without it")
+    parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=20_000, help="per epoch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -179,20 +176,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    images, labels = _data(options.root, options.images)
-    rounds = [{name: run(images, labels) for name, run in CONTESTANTS.items()}]
-    rounds.clear()  # the first round warms up
-    for _ in range(options.rounds):
-        rounds.append({name: run(images, labels) for name, run in CONTESTANTS.items()})
+    rounds = [
+        {name: run(options.root, options.images) for name, run in CONTESTANTS.items()}
+        for _ in range(options.rounds + 1)
+    ][1:]  # the first round warms up
     print(f"\n{options.rounds} rounds of {options.images} images, {options.threads} threads")
     _print_table(rounds)
-
-
-def _data(root: str | None, count: int) -> LabelledImages:
-    if root is not None:
-        images, labels = MNISTDataModule(root).load(train=True)
-        return images[:count], labels[:count]
-    return torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8), torch.zeros(count).long()
 
 
 def _print_table(rounds: list[dict[str, float]]) -> None:

@@ -103,6 +103,11 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    @property
+    def state_key(self) -> str:
+        """Its name in checkpoints; Lightning builds it again at every hook, so it is short."""
+        return "BestCheckpoint"
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = str(run_of(trainer).checkpoints.resolve())
         super().setup(trainer, pl_module, stage)

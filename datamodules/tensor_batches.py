@@ -87,7 +87,7 @@ class TensorBatches:
         generator = Generator(self.tensors[0].device)
         for number in range(seen if epoch == self.epoch else 0, len(self)):
             chosen = indices[number * self.batch_size : (number + 1) * self.batch_size]
-            batch = tuple(tensor[chosen] for tensor in self.tensors)
+            batch = tuple(tensor.index_select(0, chosen) for tensor in self.tensors)
             if self.transform is not None:
                 place = (self.epoch, number, self.rank)
                 generator.manual_seed(derive_seed(self.seed, "transform", *place))

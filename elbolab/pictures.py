@@ -78,7 +78,7 @@ def image_grid(
 def write_picture(
     figure: Figure, name: str, run: RunDirectory, writer: ImageWriter | None, step: int
 ) -> None:
-    """Writes ``images/<name>.png`` and, with a writer, TensorBoard's image ``<name>`` at ``step``.
+    """Writes ``images/<name>.png`` and, with a writer, TensorBoard's ``images/<name>`` at ``step``.
 
     The figure is rendered once for both. The PNG is the newest; TensorBoard keeps every step.
     """
@@ -89,4 +89,4 @@ def write_picture(
     Image.fromarray(pixels).save(buffer, format="png")
     write_atomically(run.images / f"{name}.png", buffer.getvalue())
     if writer is not None:
-        writer.add_image(name, pixels, step, dataformats="HWC")
+        writer.add_image(f"images/{name}", pixels, step, dataformats="HWC")

@@ -52,7 +52,7 @@ def test_tensorboard_has_scalars_pictures_projector_and_hyperparameters(fit):
     scalars = events.Tags()["scalars"]
     assert {"train/elbo", "train/elbo_step", "val/elbo", "val/kl_dimension/03"} <= set(scalars)
     assert len(events.Scalars("train/elbo_step")) == 6  # 30 steps, one point every five
-    assert set(events.Tags()["images"]) == PICTURES
+    assert set(events.Tags()["images"]) == {f"images/{name}" for name in PICTURES}
     assert (run / "projector_config.pbtxt").exists()
     assert (run / "00030/posterior_mean/sprite.png").exists()
     best = max(point.value for point in events.Scalars("val/elbo"))

@@ -90,5 +90,5 @@ def test_a_picture_is_the_same_on_disk_and_in_tensorboard(tmp_path):
     figure = image_grid(np.random.default_rng(0).random((3, 1, 8, 8)), "three", 2)
     write_picture(figure, "grid", run, writer, 7)
     tag, pixels, step, layout = writer.seen
-    assert (tag, step, layout) == ("grid", 7, "HWC")
+    assert (tag, step, layout) == ("images/grid", 7, "HWC")
     np.testing.assert_array_equal(np.asarray(Image.open(run.images / "grid.png")), pixels)

@@ -124,7 +124,7 @@ def test_what_was_recorded_can_be_read_back(here: Path) -> None:
     assert [point.step for point in events.Scalars("tiny/running")] == [100, 200, 300, 400]
     (final,) = events.Scalars("tiny/pi")
     assert (final.step, final.value) == (400, pytest.approx(metrics("out")["tiny/pi"]))
-    (picture,) = events.Images("board")
+    (picture,) = events.Images("images/board")
     with Image.open("out/images/board.png") as png:
         assert (picture.width, picture.height) == png.size
 

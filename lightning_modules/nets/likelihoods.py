@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
@@ -39,5 +41,20 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, raw: Tensor) -> Distribution:
         logits = raw.squeeze(1).float() if raw.element_size() < 4 else raw.squeeze(1)
-        # Validation would refuse grey targets, and costs more than the likelihood itself.
-        return Independent(Bernoulli(logits=logits, validate_args=False), logits.dim() - 1)
+        return _BernoulliPixels(logits, event_dims=logits.dim() - 1)
+
+
+class _BernoulliPixels(Independent):
+    """Independent Bernoulli pixels whose log-probability is summed before its sign is changed.
+
+    Otherwise every pixel's sign would be, a pass over the whole batch and another one backwards.
+    """
+
+    def __init__(self, logits: Tensor, event_dims: int) -> None:
+        # Validation would refuse grey targets.
+        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+        nats = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -nats.flatten(-self.reinterpreted_batch_ndims).sum(-1)

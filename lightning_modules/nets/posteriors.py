@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
+
+from lightning_modules.functional.gaussian import LogVarianceNormal
 
 __all__ = ["DiagonalGaussianPosterior", "Posterior"]
 
@@ -31,5 +33,4 @@ class DiagonalGaussianPosterior(Posterior):
 
     def forward(self, raw: Tensor) -> Distribution:
         mean, log_variance = (raw.float() if raw.element_size() < 4 else raw).unbind(1)
-        normal = Normal(mean, (0.5 * log_variance).exp(), validate_args=False)
-        return Independent(normal, 1, validate_args=False)
+        return Independent(LogVarianceNormal(mean, log_variance), 1, validate_args=False)

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
+
+from lightning_modules.functional.gaussian import StandardNormal
 
 __all__ = ["Prior", "StandardNormalPrior"]
 
@@ -36,8 +38,7 @@ class StandardNormalPrior(Prior):
         self.register_buffer("zero", torch.zeros(latent_dim), persistent=False)
 
     def forward(self) -> Distribution:
-        normal = Normal(self.zero, torch.ones_like(self.zero), validate_args=False)
-        return Independent(normal, 1, validate_args=False)
+        return Independent(StandardNormal(self.zero), 1, validate_args=False)
 
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
         shape = (n, self.latent_dim)
