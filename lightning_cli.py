@@ -161,7 +161,9 @@ class ElbolabCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if self.ckpt_path is not None:
-            check_fits(self.ckpt_path, self.model)
+            step = check_fits(self.ckpt_path, self.model)
+            if subcommand != "fit" and isinstance(self.trainer.logger, RunLogger):
+                self.trainer.logger.checkpoint_step = step
         rank_zero_info(f"Run directory: {self.run.path}")
         fresh = not self.run.taken
         try:

@@ -38,8 +38,11 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap: bool =
         raise UserError(f"checkpoint {path} is damaged or no checkpoint at all.") from error
 
 
-def check_fits(path: str | Path, model: LightningModule) -> None:
+def check_fits(path: str | Path, model: LightningModule) -> int:
     """Refuses a checkpoint whose weights are not those of ``model``, before anything is written.
+
+    Returns:
+        The number of optimiser steps after which it was saved.
 
     Raises:
         UserError: Naming the first weight that is missing, unknown or of another shape.
@@ -57,6 +60,7 @@ def check_fits(path: str | Path, model: LightningModule) -> None:
                 f"{found.get(name, 'missing')} there and {wanted.get(name, 'missing')} in "
                 f"{type(model).__name__}."
             )
+    return int(checkpoint.get("global_step", 0))
 
 
 class SafeCheckpointIO(TorchCheckpointIO):

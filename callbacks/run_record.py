@@ -1,5 +1,6 @@
 """What a run leaves behind to be read by people and programs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -19,8 +20,18 @@ class RunLogger(TensorBoardLogger):
         run: The run's directory.
     """
 
+    checkpoint_step: int | None = None
+    """Step of the checkpoint that is evaluated; Lightning would log every test at step 0."""
+
     def __init__(self, run: RunDirectory) -> None:
         super().__init__(str(run.path), name="", version="", default_hp_metric=False)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds one point to each curve; in an evaluation, at the checkpoint's step."""
+        if self.checkpoint_step is not None:
+            step = self.checkpoint_step
+            metrics = {name: value for name, value in metrics.items() if name != "epoch"}
+        super().log_metrics(dict(metrics), step)
 
     def save(self) -> None:
         """Writes pending events; ``config.yaml`` says more than ``hparams.yaml`` would."""

@@ -72,6 +72,15 @@ def test_metrics_equal_a_computation_by_hand(fit, workplace):
     assert metrics(run)["test/kl"] == pytest.approx(float(kl), rel=1e-5)
 
 
+def test_a_test_stands_in_tensorboard_at_the_step_of_its_checkpoint(fit):
+    run = fit("out")
+    assert cli.main(["test", "--run_dir", "out", "--ckpt_path", "last"]) == 0
+    events = EventAccumulator(str(run))
+    events.Reload()
+    assert [point.step for point in events.Scalars("test/elbo")] == [30]
+    assert [point.value for point in events.Scalars("epoch")][-1] == 1
+
+
 def test_test_figures_do_not_depend_on_the_batch_size(fit):
     run, found = fit("out"), []
     for size in ("1", "32", "70"):
