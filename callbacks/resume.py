@@ -110,7 +110,7 @@ class ExactResume(Callback):
     def _save_and_leave(self, trainer: Trainer) -> None:
         number = self._stopped_by or signal.SIGTERM
         path = run_of(trainer).checkpoint("last")
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path, weights_only=False)
         rank_zero_info(
             f"\nStopped by {signal.Signals(number).name}; saved {path}. "
             "The same command with --ckpt_path last goes on from here."
