@@ -6,9 +6,7 @@ override of `LightningCLI` lives here.
 
 import argparse
 import logging
-import shutil
 import warnings
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -32,12 +30,10 @@ from callbacks.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain
-from elbolab.run_directory import RunDirectory, first_free, newest
+from elbolab.run_choice import RUNS, choose_checkpoint, choose_run, discard_unless_trained
+from elbolab.run_directory import RunDirectory
 
 __all__ = ["ElbolabCLI", "run"]
-
-RUNS = Path("runs")
-"""Where run directories are made when ``--run_dir`` is not typed."""
 
 PROGRESS_REFRESH = 50
 """Batches between two updates of the progress bar: one at every batch slows small models down."""
@@ -131,8 +127,8 @@ class ElbolabCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
-        self.run = _choose_run(self._command, config.run_dir, config.ckpt_path, _experiment(config))
-        self.ckpt_path = _choose_checkpoint(self._command, config.ckpt_path, self.run)
+        self.run = choose_run(self._command, config.run_dir, config.ckpt_path, _experiment(config))
+        self.ckpt_path = choose_checkpoint(self._command, config.ckpt_path, self.run)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
@@ -170,7 +166,7 @@ class ElbolabCLI(LightningCLI):
             super()._run_subcommand(subcommand)
         except (UserError, MisconfigurationException, SystemExit) as stop:
             if fresh and self.trainer.is_global_zero:
-                _discard_unless_trained(self.run)
+                discard_unless_trained(self.run)
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning made it an exit code 1
                 raise KeyboardInterrupt from stop
             if isinstance(stop, MisconfigurationException):
@@ -261,41 +257,3 @@ def _experiment(config: Any) -> Path:
         path = Path(str(files[-1]))
         return RUNS / (path.parent.name if path.name == "config.yaml" else path.stem)
     return RUNS / str(config.model.class_path).rsplit(".", 1)[-1].lower()
-
-
-def _choose_run(
-    command: str, typed: str | None, ckpt_path: str | None, default: Path
-) -> RunDirectory:
-    """The directory that this command owns; an existing run is never overwritten by a fit."""
-    if command != "fit" or ckpt_path in ("best", "last"):
-        return RunDirectory(Path(typed)) if typed else newest(default) or RunDirectory(default)
-    if typed is None:
-        return first_free(default)
-    found = RunDirectory(Path(typed))
-    if found.taken:
-        raise UserError(
-            f"run directory {typed} exists: go on with --ckpt_path last, choose another "
-            "--run_dir, or leave it out for a new numbered one."
-        )
-    return found
-
-
-def _discard_unless_trained(run: RunDirectory) -> None:
-    """Leaves no directory behind that holds nothing but the beginnings of a log."""
-    if not run.checkpoints.exists() and not run.metrics.exists():
-        shutil.rmtree(run.path, ignore_errors=True)
-        with suppress(OSError):  # other runs lie there, or it was there before
-            run.path.parent.rmdir()
-
-
-def _choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str | None:
-    name = typed or ("best" if command != "fit" else None)
-    if name not in ("best", "last"):
-        return name
-    path = run.checkpoint(name)
-    if not path.exists():
-        raise UserError(
-            f"no checkpoint {path}: fit first (python cli.py fit --config … --run_dir {run.path}), "
-            "or give a file with --ckpt_path."
-        )
-    return str(path)

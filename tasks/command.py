@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain
+from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import (
     Task,
@@ -22,9 +23,6 @@ from tasks.base import (
 )
 
 __all__ = ["main", "task_parser"]
-
-RUNS = Path("runs")
-"""Where run directories are made when ``--run_dir`` is not typed."""
 
 OWN_OPTIONS = ("config", "run_dir", "seed")
 """Options of every task, which its constructor does not see."""
