@@ -46,14 +46,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _unknown_option(text: str, options: list[str]) -> str | None:
     if found := re.search(r"[Uu]nrecognized arguments?: (--?[^\s=]+)", text):
         return f"unknown option {found[1]}.{did_you_mean(found[1], options)}"
-    if found := re.search(r"Option '([^']+)' is not accepted", text):
-        owners = re.findall(r"class_path '([^']+)'", text[: found.start()])
-        names = _parameters(owners[-1]) if owners else [name.lstrip("-") for name in options]
-        owner = owners[-1] if owners else "the command line"
-        return f"{owner} has no option '{found[1]}'.{did_you_mean(found[1], names)}"
-    if found := re.search(r"does not accept option '([\w.]+)'", text):
-        names = [name.lstrip("-") for name in options]
-        return f"unknown option '{found[1]}'.{did_you_mean(found[1], names)}"
+    if found := re.search(r"[Oo]ption '([^']+)' is not accepted|not accept option '([^']+)'", text):
+        name = found[1] or found[2]
+        if owners := re.findall(r"class_path '([^']+)'", text[: found.start()]):
+            hint = did_you_mean(name, _parameters(owners[-1]))
+            return f"{owners[-1]} has no option '{name}'.{hint}"
+        return f"unknown option '{name}'.{did_you_mean(name, [o.lstrip('-') for o in options])}"
     return None
 
 
