@@ -172,6 +172,11 @@ class ElbolabCLI(LightningCLI):
             if isinstance(stop, MisconfigurationException):
                 raise UserError(" ".join(str(stop).split())) from stop
             raise
+        except OSError as error:
+            if str(self.run.path) not in str(error.filename):
+                raise
+            reason = f"cannot write to {self.run.path}: {error.strerror}"
+            raise UserError(f"{reason}. Choose another --run_dir.") from error
 
     def after_fit(self) -> None:
         """Says where to look."""

@@ -27,6 +27,7 @@ def explain(error: BaseException, options: Iterable[str] = ()) -> str:
             return str(cause)
     text, known = str(error), list(options)
     readings = (
+        _nothing_given(text),
         _unknown_option(text, known),
         _unknown_class(text),
         _no_file(text),
@@ -41,6 +42,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _nothing_given(text: str) -> str | None:
+    if found := re.search(r"following arguments are required: (.+)", text):
+        missing = " and ".join(name.split(".")[-1] for name in found[1].split(", "))
+        return f"no {missing} given: name a configuration, such as --config configs/vae.yaml."
+    return None
 
 
 def _unknown_option(text: str, options: list[str]) -> str | None:
@@ -95,7 +103,9 @@ def _leaf(text: str) -> str:
     """The first sentence that says more than that a union did not fit."""
     lines = [line.strip(" -\t") for line in text.splitlines()]
     noise = ("Parser key", "Does not validate", "Subtypes:", "Errors:", "Given value", "Problem")
-    return next((line for line in lines if line and not line.startswith(noise)), " ".join(lines))
+    leaf = next((line for line in lines if line and not line.startswith(noise)), " ".join(lines))
+    keys = re.findall(r'Parser key "([\w.]+)":', text)
+    return f"{keys[-1]}: {leaf}" if keys and keys[-1] not in leaf else leaf
 
 
 def _parameters(class_path: str) -> list[str]:

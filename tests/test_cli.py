@@ -168,6 +168,9 @@ FIT = ["fit", *GLYPHS, *SMALL]
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
+        (["fit"], "no data and model given: name a configuration, such as --config"),
+        (["predict", *GLYPHS, "--num_samples", "0"], "num_samples: "),
+        ([*FIT, "--run_dir", "/dev/null/run"], "cannot write to /dev/null/run: Not a directory"),
         (["fti"], "no command 'fti'. Did you mean 'fit'?"),
         ([*FIT, "--model.latent_dim", "0"], "latent_dim must be at least 1, got 0"),
         ([*FIT, "--model.latent_dim", "many"], "latent_dim must be int, got many"),
