@@ -36,7 +36,7 @@ def pytest_runtest_makereport(item):
 def data_root() -> Path:
     """The folder of real data named by DATA_ROOT."""
     if "DATA_ROOT" not in os.environ:
-        pytest.skip("set DATA_ROOT to a folder that holds MNIST/raw")
+        pytest.skip("set DATA_ROOT to a folder of real data")
     return Path(os.environ["DATA_ROOT"])
 
 

@@ -1,0 +1,172 @@
+"""Matches, and the season that a model can rate: played, in order, with a result each."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from elbolab.errors import UserError
+from tasks.trueskill.model import Game
+
+__all__ = ["Draws", "Match", "Rules", "Season"]
+
+Draws = Literal["drop", "model", "refuse"]
+"""What happens to drawn matches."""
+
+Score = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Match:
+    """One match as a file tells it.
+
+    Args:
+        date: ISO date.
+        team1: The home team.
+        team2: The other one.
+        goals: After 90 minutes; None for a match that was not played yet.
+        time: Kick-off as HH:MM, or empty.
+        extra_time: Goals after extra time, counted from the start.
+        penalties: Goals of the shoot-out alone.
+
+    Raises:
+        UserError: If the date is none, or a team plays itself.
+    """
+
+    date: str
+    team1: str
+    team2: str
+    goals: Score | None
+    time: str = ""
+    extra_time: Score | None = None
+    penalties: Score | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            date.fromisoformat(self.date)
+        except ValueError as error:
+            raise UserError(
+                f"match {self.team1} – {self.team2} has the date '{self.date}': "
+                "write it as YYYY-MM-DD."
+            ) from error
+        if self.team1 == self.team2:
+            raise UserError(f"{self.team1} plays itself on {self.date}: correct one of the teams.")
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.team1} – {self.team2}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as a result.
+
+    Args:
+        draws: ``drop`` drawn matches, ``model`` them, or ``refuse`` them as a mistake.
+        extra_time: Whether goals of extra time count.
+        shoot_outs: Whether a shoot-out decides a match that is still level.
+    """
+
+    draws: Draws = "drop"
+    extra_time: bool = False
+    shoot_outs: bool = False
+
+    def result(self, match: Match) -> int:
+        """+1 if the first team of a played match won, −1 if it lost, 0 for a draw."""
+        scores = [match.goals]
+        if self.extra_time:
+            scores.append(match.extra_time)
+        known = [score for score in scores if score is not None]
+        margin = known[-1][0] - known[-1][1]
+        if margin == 0 and self.shoot_outs and match.penalties is not None:
+            margin = match.penalties[0] - match.penalties[1]
+        return (margin > 0) - (margin < 0)
+
+
+@dataclass
+class Season:
+    """What is rated: matches in the order in which they were played, and their results.
+
+    Attributes:
+        name: For titles.
+        teams: Names in alphabetical order; a `Game` holds places in it.
+        matches: The rated matches.
+        games: The same as indices and results.
+        drawn: Drawn matches among all that were played.
+        played: All that were played.
+        unplayed: Matches without a score, left out.
+        notes: What a person should know about the file, one line each.
+    """
+
+    name: str
+    teams: tuple[str, ...]
+    matches: list[Match]
+    games: list[Game]
+    drawn: int
+    played: int
+    unplayed: list[Match]
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, name: str, matches: Sequence[Match], rules: Rules) -> "Season":
+        """Orders the matches by date and time, and decides them.
+
+        Raises:
+            UserError: If a draw is refused, or nothing is left to rate.
+        """
+        unplayed = [match for match in matches if match.goals is None]
+        given = [match for match in matches if match.goals is not None]
+        ordered = sorted(given, key=lambda match: (match.date, match.time))
+        results = [rules.result(match) for match in ordered]
+        if rules.draws == "refuse":
+            _refuse_draws(ordered, results)
+        kept = [k for k, y in enumerate(results) if y or rules.draws == "model"]
+        if not kept:
+            raise UserError(
+                f"{name} has no match to rate: {len(matches)} in all, {len(unplayed)} without a "
+                f"score, {results.count(0)} drawn."
+            )
+        teams = tuple(sorted({team for m in ordered for team in (m.team1, m.team2)}))
+        place = {team: index for index, team in enumerate(teams)}
+        rated = [ordered[k] for k in kept]
+        games = [
+            Game(place[m.team1], place[m.team2], results[k])
+            for k, m in zip(kept, rated, strict=True)
+        ]
+        season = cls(name, teams, rated, games, results.count(0), len(ordered), unplayed)
+        season.notes += _notes(season, given != ordered, rules)
+        return season
+
+    @property
+    def draw_rate(self) -> float:
+        """Drawn matches among those that were played, in [0, 1]."""
+        return self.drawn / self.played
+
+    def appearances(self) -> list[int]:
+        """Rated matches of each team."""
+        counts = Counter(team for game in self.games for team in game[:2])
+        return [counts[index] for index in range(len(self.teams))]
+
+
+def _refuse_draws(matches: Iterable[Match], results: Iterable[int]) -> None:
+    for match, y in zip(matches, results, strict=True):
+        if y == 0:
+            raise UserError(
+                f"{match} was drawn, and this model has no draws: choose --draws drop or model."
+            )
+
+
+def _notes(season: Season, resorted: bool, rules: Rules) -> list[str]:
+    notes = []
+    if resorted:
+        notes.append(f"{season.name}: matches were not in order of date and time; sorted.")
+    if season.drawn and rules.draws == "drop":
+        notes.append(f"{season.name}: {season.drawn} of {season.played} matches drawn; dropped.")
+    if season.unplayed:
+        shown = "; ".join(map(str, season.unplayed[:3]))
+        more = "; …" if len(season.unplayed) > 3 else ""
+        notes.append(
+            f"{season.name}: skipped for want of a score, {len(season.unplayed)}, all in "
+            f"unplayed.csv: {shown}{more}"
+        )
+    return notes

@@ -1,0 +1,238 @@
+"""Match files, names of seasons, downloads and simulated leagues."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elbolab.errors import UserError
+from tasks.trueskill import sources
+from tasks.trueskill.matches import Match, Rules, Season
+from tasks.trueskill.model import Model
+from tasks.trueskill.readers import parse_csv, parse_json, read_matches
+from tasks.trueskill.simulation import League, simulate
+from tasks.trueskill.sources import find_matches, openfootball_url
+
+HEADER = "date,team1,team2,goals1,goals2"
+
+
+def openfootball(*scores, **more):
+    """A file of one match per score, a day apart."""
+    matches = [
+        {"date": f"2020-01-{day:02d}", "team1": "A", "team2": "B", "score": score, **more}
+        for day, score in enumerate(scores, 1)
+    ]
+    return json.dumps({"name": "test", "matches": matches})
+
+
+def test_json_with_extra_time_and_shoot_outs():
+    one, two, three = parse_json(
+        openfootball(
+            {"ht": [0, 0], "ft": [2, 1]},
+            {"ft": [1, 1], "et": [2, 2], "p": [3, 4]},
+            {},
+            time="19:30",
+        ),
+        "test",
+    )
+    assert (one.goals, one.extra_time, one.penalties, one.time) == ((2, 1), None, None, "19:30")
+    assert (two.goals, two.extra_time, two.penalties) == ((1, 1), (2, 2), (3, 4))
+    assert three.goals is None
+
+
+def test_csv_with_optional_columns_in_any_order():
+    text = (
+        "team1, date,team2,goals1,goals2,time,extra1,extra2,penalties1,penalties2\n"
+        "A,2020-01-01,B,1,1,20:00,2,1,,\n"
+        '"C, D",2020-01-02,B,,,,,,,\n'
+    )
+    one, two = parse_csv(text, "test")
+    assert (one.goals, one.extra_time, one.penalties) == ((1, 1), (2, 1), None)
+    assert (two.team1, two.goals) == ("C, D", None)
+
+
+@pytest.mark.parametrize(
+    ("extra_time", "shoot_outs", "expected"),
+    [
+        (False, False, [1, 0, 0, 0]),
+        (True, False, [1, -1, 0, 0]),
+        (False, True, [1, 0, -1, 0]),
+        (True, True, [1, -1, -1, 0]),
+    ],
+)
+def test_what_counts_as_a_result(extra_time, shoot_outs, expected):
+    day = "2020-01-01"
+    matches = [
+        Match(day, "A", "B", (2, 1)),
+        Match(day, "A", "B", (1, 1), extra_time=(1, 3)),
+        Match(day, "A", "B", (0, 0), extra_time=(1, 1), penalties=(2, 4)),
+        Match(day, "A", "B", (0, 0)),
+    ]
+    rules = Rules("drop", extra_time, shoot_outs)
+    assert [rules.result(match) for match in matches] == expected
+
+
+def test_seasons_are_ordered_by_date_and_time_and_say_what_they_left_out():
+    matches = [
+        Match("2020-01-02", "B", "A", (0, 1), "20:00"),
+        Match("2020-01-02", "C", "A", (1, 0), "15:00"),
+        Match("2020-01-01", "B", "C", (1, 1)),
+        Match("2020-01-05", "B", "C", None),
+    ]
+    season = Season.of("test", matches, Rules())
+    assert [match.time for match in season.matches] == ["15:00", "20:00"]
+    assert season.teams == ("A", "B", "C")
+    assert [tuple(game) for game in season.games] == [(2, 0, 1), (1, 0, -1)]
+    assert (season.drawn, season.played, season.draw_rate) == (1, 3, pytest.approx(1 / 3))
+    assert season.appearances() == [2, 1, 1]
+    notes = "\n".join(season.notes)
+    assert "not in order of date and time; sorted" in notes
+    assert "1 of 3 matches drawn; dropped" in notes
+    assert "skipped for want of a score, 1, all in unplayed.csv: 2020-01-05 B – C" in notes
+    modelled = Season.of("test", matches, Rules("model"))
+    assert [game.y for game in modelled.games] == [0, 1, -1]
+    with pytest.raises(UserError, match="2020-01-01 B – C was drawn.*--draws drop or model"):
+        Season.of("test", matches, Rules("refuse"))
+    with pytest.raises(UserError, match="test has no match to rate: 2 in all, 1 without"):
+        Season.of("test", matches[2:], Rules())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "test is no JSON"),
+        ("[]", "no list 'matches'"),
+        ('{"matches": 3}', "no list 'matches'"),
+        ('{"matches": [3]}', "match 1: 'date' must be text, got None"),
+        ('{"matches": [{"date": "2020-01-01", "team1": "A"}]}', "'team2' must be text"),
+        (openfootball({"ft": [1]}), r"score 'ft' must be two whole numbers, got \[1\]"),
+        (openfootball({"ft": [1, "2"]}), "must be two whole numbers"),
+        (openfootball({"ft": [1, -2]}), "must be two whole numbers"),
+        (openfootball({"ft": [1, 0]}, team2="A"), "A plays itself on 2020-01-01"),
+        (openfootball({"ft": [1, 0]}, date="2020-13-01"), "'2020-13-01': write it as YYYY-MM-DD"),
+    ],
+)
+def test_files_that_are_no_match_files_are_named(text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        parse_json(text, "test")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "test has no column 'date'"),
+        ("date,team1,team2,goal1,goals2\n", "no column 'goals1'. Is 'goal1' meant?"),
+        (f"{HEADER}\n2020-01-01,A,B,x,1\n", "line 2: goals must be two whole numbers, got 'x'"),
+        (f"{HEADER}\n2020-01-01,A,B,1,\n", "got '1' and ''"),
+        (f"{HEADER}\n2020-01-01,A,,1,1\n", "line 2: 'team2' is empty"),
+        (f"{HEADER}\n2020-01-01,A,A,1,1\n", "A plays itself"),
+    ],
+)
+def test_tables_that_are_no_match_files_are_named(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_csv(text, "test")
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(UserError, match=r"bytes.csv is no text in UTF-8"):
+        read_matches(tmp_path / "bytes.csv")
+    with pytest.raises(UserError, match=r"neither .json"):
+        find_matches(str(tmp_path / "notes.txt"))
+    with pytest.raises(UserError, match=r"cannot read none.json: No such file"):
+        find_matches("none.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("serie-a-2018-20", "serie-a-2018-19"),
+        ("seria-a-2018-19", "serie-a-2018-19"),
+        ("worldcup-2021", "worldcup-202"),
+        ("worldcup2022", "worldcup-2022"),
+    ],
+)
+def test_unknown_seasons_get_a_suggestion(name, suggestion):
+    with pytest.raises(UserError, match=f"no file or season '{name}'. Did you mean '{suggestion}"):
+        find_matches(name)
+
+
+def test_where_seasons_lie():
+    assert openfootball_url("serie-a-2018-19").endswith("football.json/master/2018-19/it.1.json")
+    assert openfootball_url("premier-league-2010-11").endswith("master/2010-11/en.1.json")
+    assert openfootball_url("worldcup-2018").endswith("worldcup.json/master/2018/worldcup.json")
+
+
+def test_seasons_are_downloaded_once_and_kept(tmp_path, monkeypatch):
+    """From a folder in place of the public repository."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "HOST", (tmp_path / "public").as_uri())
+    public = tmp_path / "public/football.json/master/2018-19/it.1.json"
+    cached = tmp_path / "cache/elbolab/openfootball/serie-a-2018-19.json"
+    with pytest.raises(UserError, match=r"cannot download serie-a-2018-19 .*--matches") as caught:
+        find_matches("serie-a-2018-19")
+    assert "\n" not in str(caught.value)
+    public.parent.mkdir(parents=True)
+    public.write_text("<html>busy</html>")
+    with pytest.raises(UserError, match="is no JSON"):
+        find_matches("serie-a-2018-19")
+    assert not cached.exists()
+    public.write_text(openfootball({"ft": [1, 0]}))
+    first = find_matches("serie-a-2018-19")
+    public.unlink()
+    assert find_matches("serie-a-2018-19") == first
+    assert cached.exists()
+
+
+def test_embedded_world_cup_is_complete_and_in_order():
+    matches = find_matches("worldcup-2022")
+    assert len(matches) == 64
+    assert len({team for match in matches for team in (match.team1, match.team2)}) == 32
+    assert matches == sorted(matches, key=lambda match: (match.date, match.time))
+    final = matches[-1]
+    assert (final.team1, final.team2, final.date) == ("Argentina", "France", "2022-12-18")
+    assert (final.goals, final.extra_time, final.penalties) == ((2, 2), (3, 3), (4, 2))
+    goals = sum(sum(match.extra_time or match.goals or ()) for match in matches)
+    assert goals == 172  # the tournament's record, in 120 minutes
+
+
+@pytest.mark.real_data
+def test_embedded_world_cup_is_what_openfootball_publishes(data_root):
+    published = read_matches(data_root / "football/worldcup.2022.json")
+    assert sorted(published, key=str) == sorted(find_matches("worldcup-2022"), key=str)
+
+
+def test_simulated_league_meets_as_often_as_it_should():
+    """Seed 0; the home share of equal teams is a fair coin's, to four standard errors."""
+    league = League(teams=6, rounds=4)
+    matches, skills = simulate(league, Model(), np.random.default_rng(0))
+    assert set(skills) == {f"Team {n:02d}" for n in range(1, 7)}
+    meetings = Counter((match.team1, match.team2) for match in matches)
+    assert set(meetings.values()) == {2}
+    assert len(meetings) == 6 * 5
+    for day in {match.date for match in matches}:
+        playing = [t for m in matches if m.date == day for t in (m.team1, m.team2)]
+        assert sorted(playing) == sorted(skills)
+    equal = Model(sigma=1e-6, draw_margin=2.5)
+    matches, _ = simulate(League(10, 40), equal, np.random.default_rng(0))
+    count = len(matches)
+    share = np.mean([match.goals == (0, 0) for match in matches])
+    expected = 0.23582  # Φ(0.3) − Φ(−0.3), margin 2.5 over σ_t = 25/3
+    assert abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / count)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"teams": 3}, {"teams": 0}, {"rounds": 0}, {"draw_rate": 1.0}, {"draw_rate": -0.1}]
+)
+def test_impossible_leagues_are_named(wrong):
+    with pytest.raises(UserError, match=f"league.{next(iter(wrong))} "):
+        League(**wrong)
+
+
+def test_package_data_lies_beside_the_code():
+    folder = Path(sources.__file__).parent / "data"
+    assert {path.stem for path in folder.glob("*.csv")} == set(sources.EMBEDDED)
