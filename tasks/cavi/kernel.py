@@ -1,0 +1,206 @@
+"""One pass over events, compiled: responsibilities are used and forgotten, block by block.
+
+A block of events is small enough for the first cache, and every loop over it is free of branches,
+so that the compiler turns it into vector instructions; that is why the exponential is written out.
+Sums stand for themselves in the order of the blocks: the same numbers whatever the threads.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["accumulate", "exponentials"]
+
+# Every array is contiguous, down to the rows that are handed on: a row of unknown stride is not
+# turned into vector instructions.
+
+Array = NDArray[np.float64]
+
+BLOCK = 512
+"""Events at a time: K = 8 components take 64 KiB of working space."""
+
+LANES = 32
+"""Normalisers are multiplied down to this many before their logarithm is taken."""
+
+LOWEST = -708.0
+"""Arguments of exp are raised to this: e^−708 is the last power of e that is a normal number."""
+
+LOG2E = 1.4426950408889634
+LN2_HIGH = 6.93147180369123816490e-01
+LN2_LOW = 1.90821492927058770002e-10
+"""ln 2 in two parts, the first with 20 zero bits, so that its multiples are exact (Cody & Waite)"""
+
+ROUND = 6755399441055744.0
+"""1.5 · 2⁵²: added to a small number it leaves that number, rounded, in the lowest bits."""
+
+BIAS, MANTISSA = 1023, 52
+"""IEEE 754 doubles: what is added to an exponent, and where it begins."""
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def exponentials(values: Any, power: Any, bits: Any) -> None:
+    """Replaces each of ``values`` ≤ 709 by its exponential, within 1 unit in the last place or so.
+
+    e^v = 2^n e^r with n = round(v/ln 2) and |r| ≤ ln(2)/2; e^r by its Taylor polynomial of degree
+    13, whose remainder is below 1e-17 there. Not compiled with free reassociation: it would undo
+    the rounding.
+
+    Args:
+        values: What to raise e to.
+        power: Room for as many doubles.
+        bits: The same memory as 64-bit integers.
+    """
+    for i in range(values.size):
+        power[i] = max(values[i], LOWEST) * LOG2E + ROUND
+    for i in range(values.size):
+        n = power[i] - ROUND
+        r = (max(values[i], LOWEST) - n * LN2_HIGH) - n * LN2_LOW
+        p = 1 / 6227020800.0
+        p = p * r + 1 / 479001600.0
+        p = p * r + 1 / 39916800.0
+        p = p * r + 1 / 3628800.0
+        p = p * r + 1 / 362880.0
+        p = p * r + 1 / 40320.0
+        p = p * r + 1 / 5040.0
+        p = p * r + 1 / 720.0
+        p = p * r + 1 / 120.0
+        p = p * r + 1 / 24.0
+        p = p * r + 1 / 6.0
+        p = p * r + 0.5
+        values[i] = p * r * r + r + 1.0
+    for i in range(values.size):
+        bits[i] = (bits[i] + BIAS) << MANTISSA
+    for i in range(values.size):
+        values[i] *= power[i]
+
+
+FREE = {"contract", "reassoc", "nsz"}
+"""The compiler may fuse and reorder: a sum depends on the machine, and on nothing else."""
+
+
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+def _scores(
+    x: Any, begin: int, s: Any, m: Any, a: float, c: float, half_tau: float, q: Any, score: Any
+) -> None:
+    """Squared distances ``q`` and unnormalised log-responsibilities of a block, one component."""
+    q[:] = 0.0
+    for d in range(x.shape[0]):
+        row = x[d][begin : begin + s.size]
+        for i in range(s.size):
+            q[i] += (row[i] - m[d]) ** 2
+    for i in range(s.size):
+        score[i] = c + s[i] * a - half_tau * q[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+def _normalise(score: Any, top: Any, z: Any, inner: Any, power: Any, bits: Any) -> None:
+    """Scores → e^(score − top), for one component; added to ``z``, and times its log to ``inner``.
+
+    ``power`` and ``bits`` are as in `exponentials`, of twice the length.
+    """
+    size = top.size
+    logs = power[size:]
+    for i in range(size):
+        logs[i] = max(score[i] - top[i], LOWEST)
+        score[i] = logs[i]
+    exponentials(score, power[:size], bits[:size])
+    for i in range(size):
+        z[i] += score[i]
+        inner[i] += score[i] * logs[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+def _entropy(z: Any, inner: Any, lanes: Any) -> float:
+    """Σ log z − inner/z over events with 1 ≤ z ≤ K; replaces ``z`` by 1/z.
+
+    Logarithms are slow: one is taken of a product of 16 numbers, which cannot overflow.
+    """
+    lanes[:] = 1.0
+    full = z.size // LANES * LANES
+    for start in range(0, full, LANES):
+        for i in range(LANES):
+            lanes[i] *= z[start + i]
+    total = 0.0
+    for i in range(LANES):
+        total += np.log(lanes[i])
+    for i in range(full, z.size):
+        total += np.log(z[i])
+    for i in range(z.size):
+        z[i] = 1.0 / z[i]
+        total -= inner[i] * z[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+def _add_sums(x: Any, begin: int, s: Any, m: Any, q: Any, e: Any, inverse: Any, sums: Any) -> None:
+    """Adds a block's Σr, Σr S, Σr‖x − m‖² and Σr(x − m) of one component."""
+    n = total = square = 0.0
+    for i in range(s.size):
+        r = e[i] * inverse[i]
+        e[i] = r
+        n += r
+        total += r * s[i]
+        square += r * q[i]
+    sums[0] += n
+    sums[1] += total
+    sums[2] += square
+    for d in range(x.shape[0]):
+        row = x[d][begin : begin + s.size]
+        shift, centre = 0.0, m[d]
+        for i in range(s.size):
+            shift += e[i] * (row[i] - centre)
+        sums[3 + d] += shift
+
+
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+def accumulate(
+    x: Any,
+    s: Any,
+    begin: int,
+    end: int,
+    m: Any,
+    a: Any,
+    c: Any,
+    half_tau: float,
+    sums: Any,
+    entropy: Any,
+) -> None:
+    """Adds what one pass over the events from ``begin`` to ``end`` says, for several posteriors.
+
+    r_nk ∝ exp(c_k + S_n a_k − (τ/2)‖x_n − m_k‖²).
+
+    Args:
+        x: Positions ``(D, N)``.
+        s: Strengths S ``(N,)``.
+        begin: The first event.
+        end: The one after the last.
+        m: Means ``(R, K, D)`` of R posteriors.
+        a: E[log λ] ``(R, K)``.
+        c: What does not depend on the event ``(R, K)``.
+        half_tau: τ/2.
+        sums: ``(R, K, 3 + D)``: Σr, Σr S, Σr‖x − m‖² and Σr(x − m) are added here.
+        entropy: ``(R,)``: −Σ r log r, in nats, is added here.
+    """
+    restarts, components, _ = m.shape
+    scores, squares = np.empty((components, BLOCK)), np.empty((components, BLOCK))
+    tops, zs, inners = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    lanes, power = np.empty(LANES), np.empty(2 * BLOCK)
+    bits = power.view(np.int64)
+    for start in range(begin, end, BLOCK):
+        size = min(BLOCK, end - start)
+        top, z, inner, strengths = tops[:size], zs[:size], inners[:size], s[start : start + size]
+        for j in range(restarts):
+            top[:], z[:], inner[:] = -np.inf, 0.0, 0.0
+            for k in range(components):
+                q, score = squares[k][:size], scores[k][:size]
+                _scores(x, start, strengths, m[j, k], a[j, k], c[j, k], half_tau, q, score)
+                for i in range(size):
+                    top[i] = max(top[i], score[i])
+            for k in range(components):
+                _normalise(scores[k][:size], top, z, inner, power[: 2 * size], bits)
+            entropy[j] += _entropy(z, inner, lanes)
+            for k in range(components):
+                q, e = squares[k][:size], scores[k][:size]
+                _add_sums(x, start, strengths, m[j, k], q, e, z, sums[j, k])

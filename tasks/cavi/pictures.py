@@ -1,0 +1,269 @@
+"""Pictures of a fit; ELBOs in nats, positions in the model's coordinates."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
+
+from elbolab.pictures import new_figure
+from tasks.cavi.events import Events
+from tasks.cavi.fitting import Fit
+from tasks.cavi.model import Model
+from tasks.cavi.posterior import Array, Indices, Posterior
+from tasks.cavi.predictive import log_position, log_strength
+from tasks.cavi.simulation import Truth
+
+__all__ = [
+    "SHOWN",
+    "colours",
+    "components_picture",
+    "elbo_picture",
+    "events_picture",
+    "predictive_picture",
+    "recovery_picture",
+    "restarts_picture",
+]
+
+SHOWN = 3000
+"""Events in a scatter plot at most."""
+
+SMALL = 8
+"""Size of legends, in points of type."""
+
+GRID = 120
+"""Points of a density's grid in each direction."""
+
+BEST: dict[str, Any] = {"color": "C3", "linewidth": 2, "zorder": 3}
+OTHER: dict[str, Any] = {"color": "C0", "alpha": 0.5}
+"""How the best restart and the others are drawn."""
+
+DEVIATIONS = 2
+"""Standard deviations of an ellipse or a bar."""
+
+
+def colours(count: int) -> Array:
+    """One colour ``(K, 3)`` for each component."""
+    return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
+
+
+def _sizes(strengths: Array) -> Array:
+    """Areas of points in proportion to the strength, 25 square points on average."""
+    return 2 + 23 * strengths / max(float(strengths.mean()), 1e-12)
+
+
+def events_picture(
+    model: Model, q: Posterior, events: Events, r: Array, names: list[str]
+) -> Figure:
+    """Events in the mixed colours of their responsibilities, epicentres, and ellipses.
+
+    One coordinate is drawn against the strength, of more the first two against each other.
+
+    Args:
+        model: The priors.
+        q: One posterior.
+        events: What is shown.
+        r: Their responsibilities ``(N, K)``.
+        names: Of the coordinates.
+    """
+    figure = new_figure(6.5, 5.5)
+    axes, palette = figure.add_subplot(), colours(r.shape[-1])
+    mixed = np.clip(r @ palette, 0, 1)
+    flat = events.x.shape[-1] == 1
+    y = events.strengths if flat else events.x[:, 1]
+    axes.scatter(events.x[:, 0], y, s=_sizes(events.strengths), c=mixed, alpha=0.55, linewidths=0)
+    draw = _bars if flat else _ellipses
+    draw(axes, model, q, palette)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel("strength (count)" if flat else names[1])
+    axes.set_title(
+        f"{len(events):,} events: colour responsibility, size strength; "
+        f"{DEVIATIONS} standard deviations\nof an event (thin) and of the epicentre (thick)",
+        fontsize=9,
+    )
+    if not flat:
+        axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(fontsize=SMALL, title="E[λ]", title_fontsize=SMALL, loc="best")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _spreads(model: Model, q: Posterior) -> tuple[Array, Array]:
+    """Standard deviations of an event around m_k, and of μ_k, ``(K,)`` each."""
+    variance = 1 / q.mu.precision[0]
+    return np.sqrt(variance + 1 / model.constants.tau), np.sqrt(variance)
+
+
+def _ellipses(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+    for k, (event, epicentre) in enumerate(zip(*_spreads(model, q), strict=True)):
+        x, y = q.mu.mean[0, k, :2]
+        for std, width in ((event, 1.2), (epicentre, 2.5)):
+            size = 2 * DEVIATIONS * std
+            axes.add_patch(
+                Ellipse((x, y), size, size, fill=False, color=palette[k], linewidth=width)
+            )
+        axes.plot(x, y, "k+", markersize=9)
+        axes.plot([], [], "o", color=palette[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
+
+
+def _bars(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+    """Crosses at (m, E[λ]) as long as an event's and the epicentre's standard deviations."""
+    lam = q.lam.mean[0]
+    counts = (np.sqrt(lam), np.sqrt(q.lam.shape[0]) / q.lam.rate[0])
+    for stds, heights, width in zip(_spreads(model, q), counts, (1.2, 3), strict=True):
+        for k, std in enumerate(stds):
+            axes.errorbar(
+                q.mu.mean[0, k, 0],
+                lam[k],
+                xerr=DEVIATIONS * std,
+                yerr=DEVIATIONS * heights[k],
+                color=palette[k],
+                linewidth=width,
+                label=f"{k + 1}: {lam[k]:.1f}" if width < 2 else None,
+            )
+    axes.plot(q.mu.mean[0, :, 0], lam, "k+", markersize=9, zorder=5)
+
+
+def elbo_picture(fit: Fit) -> Figure:
+    """The ELBO after each pass, every restart, the best one thick; below the gap to the best."""
+    figure = new_figure(6.5, 5)
+    top, below = figure.subplots(2, 1, sharex=True)
+    for restart in range(len(fit.elbo)):
+        points = [p for p in fit.trace if p.restart == restart and p.update in ("all", "estimate")]
+        passes, elbo = [p.passes for p in points], np.array([p.elbo for p in points])
+        best = restart == fit.winner
+        style = BEST if best else OTHER
+        top.plot(passes, elbo, ".-", markersize=3, label="best" if best else None, **style)
+        gap = np.maximum(fit.elbo.max() - elbo, 0)
+        below.semilogy(passes, np.where(gap > 0, gap, np.nan), ".-", markersize=3, **style)
+    top.plot([], [], **OTHER, label="other restarts")
+    top.set_ylabel("ELBO (nats)")
+    top.ticklabel_format(axis="y", useOffset=False)
+    top.set_title(f"ELBO per pass, {len(fit.elbo)} restarts", fontsize=10)
+    top.legend(fontsize=SMALL, loc="lower right")
+    below.set_ylabel("below the best (nats)")
+    below.set_xlabel("passes")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (top, below):
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def restarts_picture(fit: Fit) -> Figure:
+    """Final ELBO of every restart, best first."""
+    figure = new_figure(5.5, 3.5)
+    axes = figure.add_subplot()
+    ordered = np.sort(fit.elbo)[::-1]
+    axes.plot(np.arange(1, len(ordered) + 1), ordered, "o")
+    axes.axhline(ordered[0], color="C3", linewidth=1, label=f"best: {ordered[0]:.2f}")
+    mean, std = ordered.mean(), ordered.std()
+    axes.axhline(mean, color="grey", linestyle=":", label=f"mean: {mean:.2f}, std {std:.2f}")
+    axes.set_xlabel("restart, best first")
+    axes.set_ylabel("ELBO (nats)")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title("What restarts end at", fontsize=10)
+    axes.legend(fontsize=SMALL)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def components_picture(fits: dict[int, Fit]) -> Figure:
+    """The ELBO against K: every restart, the best, and the best plus log K!."""
+    figure = new_figure(6, 4)
+    axes = figure.add_subplot()
+    best = np.array([fit.elbo.max() for fit in fits.values()])
+    for k, fit in fits.items():
+        axes.plot([k] * len(fit.elbo), fit.elbo, "o", color="C0", alpha=0.3, markersize=4)
+    axes.plot([], [], "o", color="C0", alpha=0.3, label="restarts")
+    axes.plot(list(fits), best, "-", color="C3", label="best")
+    modes = best + [math.lgamma(k + 1) for k in fits]
+    axes.plot(list(fits), modes, ":", color="C2", label="best + log K!, for equal modes")
+    chosen = max(fits, key=lambda k: fits[k].elbo.max())
+    axes.plot(chosen, best.max(), "*", color="C3", markersize=13, label=f"chosen: K = {chosen}")
+    axes.set_xlabel("components K")
+    axes.set_ylabel("ELBO (nats)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title("ELBO against the number of components", fontsize=10)
+    axes.legend(fontsize=SMALL)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def recovery_picture(
+    q: Posterior, truth: Truth, pairs: tuple[Indices, Indices], names: list[str]
+) -> Figure:
+    """True values against the found ones, with ±2 standard deviations of the posterior."""
+    found, true = pairs
+    figure = new_figure(8, 4)
+    left, right = figure.subplots(1, 2)
+    std = DEVIATIONS / np.sqrt(q.mu.precision[0][found])
+    for i, name in enumerate(names):
+        mean = q.mu.mean[0][found, i]
+        left.errorbar(truth.mu[true, i], mean, yerr=std, fmt="o", capsize=3, label=name)
+    spread = DEVIATIONS * np.sqrt(q.lam.shape[0][found]) / q.lam.rate[0][found]
+    right.errorbar(
+        truth.lam[true], q.lam.mean[0][found], yerr=spread, fmt="o", color="C4", capsize=3
+    )
+    left.legend(fontsize=SMALL)
+    for axes, what in ((left, "epicentre μ"), (right, "rate of strengths λ (count)")):
+        low, high = axes.get_xlim()
+        axes.plot([low, high], [low, high], ":", color="grey", zorder=0)
+        axes.set_xlabel(f"true {what}")
+        axes.set_ylabel(f"found, mean ± {DEVIATIONS} standard deviations")
+        axes.grid(alpha=0.3)
+    figure.suptitle("Simulated events: what was true and what was found, matched", fontsize=10)
+    return figure
+
+
+def predictive_picture(model: Model, q: Posterior, events: Events, names: list[str]) -> Figure:
+    """Predictive density of positions and of strengths over the events."""
+    figure = new_figure(9, 4)
+    left, right = figure.subplots(1, 2)
+    draw = _curve if events.x.shape[-1] == 1 else _contours
+    draw(left, model, q, events, names)
+    weights = q.pi.mean[0]
+    counts = np.arange(int(events.strengths.max()) + 1)
+    p = np.exp(log_strength(q, counts.astype(float))) @ weights
+    edges = np.arange(-0.5, len(counts) + len(counts) // 40 + 0.5, 1 + len(counts) // 40)
+    right.hist(events.strengths, bins=edges, density=True, alpha=0.4, label="events")
+    right.plot(counts, p, color="C3", label="predictive")
+    right.set_xlabel("strength (count)")
+    right.set_ylabel("probability")
+    right.legend(fontsize=SMALL)
+    right.grid(alpha=0.3)
+    figure.suptitle("Posterior predictive distribution of an event to come", fontsize=10)
+    return figure
+
+
+def _curve(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+    x = events.x[:, 0]
+    grid = np.linspace(x.min(), x.max(), 4 * GRID)
+    p = np.exp(log_position(model, q, grid[:, None])) @ q.pi.mean[0]
+    axes.hist(x, bins=50, density=True, alpha=0.4, label="events")
+    axes.plot(grid, p, color="C3", label="predictive")
+    axes.set_xlabel(names[0])
+    axes.set_ylabel("density")
+    axes.legend(fontsize=SMALL)
+    axes.grid(alpha=0.3)
+
+
+def _contours(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+    """Log density of the first two coordinates: others integrate out of round Gaussians."""
+    x = events.x[:, :2]
+    plane = Posterior(type(q.mu)(q.mu.mean[..., :2], q.mu.precision), q.lam, q.pi)
+    sides = [np.linspace(*ends, GRID) for ends in zip(x.min(0), x.max(0), strict=True)]
+    grid = np.stack(np.meshgrid(*sides), -1)
+    log_p = log_position(model, plane, grid.reshape(-1, 2)) + np.log(q.pi.mean[0])
+    p = np.logaddexp.reduce(log_p, -1).reshape(GRID, GRID)
+    levels = np.linspace(p.max() - 10, p.max(), 11)
+    drawn = axes.contourf(*sides, p, levels=levels, cmap="Blues", extend="min")
+    axes.figure.colorbar(drawn, ax=axes, label="log density (nats)")
+    shown = x[:SHOWN]
+    axes.plot(shown[:, 0], shown[:, 1], ".", color="black", markersize=1.5, alpha=0.5)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
