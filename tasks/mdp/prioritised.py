@@ -1,0 +1,109 @@
+# ruff: noqa: ANN001, ANN201, ANN202, N803  compiled: types are inferred; capitals are the symbols of the formulas
+"""Prioritised sweeping: always back up the state whose value is most out of date.
+
+A binary heap holds, for each state, an upper bound on |(Tv − v)(s)|. Backing up s sets its own to
+zero and raises that of a predecessor p by γ max_a P(s | p, a)|Δ|, which is the most that the
+change Δ of v(s) can do to it: the top of the heap bounds the Bellman residual at any time.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.mdp.backups import best_action
+from tasks.mdp.model import MDP, Array
+
+__all__ = ["Heap", "predecessors", "prioritised_sweep"]
+
+Heap = tuple[Array, NDArray[np.int64], NDArray[np.int64]]
+"""Priority of each state, states in heap order, place of each state in that order."""
+
+
+def predecessors(mdp: MDP) -> tuple[Any, Any, Any]:
+    """max_a P(s | p, a) as CSC: column s lists the states p from which s can be reached."""
+    entries = mdp.csr.tocoo()
+    pairs = sparse.csc_array(mdp.csr)
+    columns = np.repeat(np.arange(mdp.S), np.diff(pairs.indptr))
+    states = pairs.indices // mdp.A
+    first = np.ones(entries.nnz, dtype=bool)
+    first[1:] = (states[1:] != states[:-1]) | (columns[1:] != columns[:-1])
+    starts = np.flatnonzero(first)
+    weights = np.maximum.reduceat(pairs.data, starts) if len(starts) else pairs.data
+    indptr = np.searchsorted(columns[starts], np.arange(mdp.S + 1))
+    return indptr, states[starts], weights
+
+
+@njit(cache=True)
+def _swap(i, j, order, place):
+    order[i], order[j] = order[j], order[i]
+    place[order[i]], place[order[j]] = i, j
+
+
+@njit(cache=True)
+def _rise(i, priority, order, place):
+    while i > 0 and priority[order[i]] > priority[order[(i - 1) // 2]]:
+        _swap(i, (i - 1) // 2, order, place)
+        i = (i - 1) // 2
+
+
+@njit(cache=True)
+def _sink(i, priority, order, place):
+    while True:
+        child = 2 * i + 1
+        if child >= len(order):
+            return
+        if child + 1 < len(order) and priority[order[child + 1]] > priority[order[child]]:
+            child += 1
+        if priority[order[child]] <= priority[order[i]]:
+            return
+        _swap(i, child, order, place)
+        i = child
+
+
+@njit(cache=True)
+def prioritised_sweep(
+    indptr,
+    indices,
+    data,
+    R,
+    gamma,
+    v,
+    policy,
+    before,
+    heap,
+    goal,
+):
+    """As many backups as there are states, or fewer where the residual falls to ``goal``.
+
+    Args:
+        indptr: Of the stacked CSR, like ``indices`` and ``data``.
+        indices: Successors.
+        data: Probabilities.
+        R: r(s, a).
+        gamma: γ.
+        v: Values; changed in place.
+        policy: Best actions; changed in place.
+        before: What `predecessors` returned.
+        heap: Priorities and their order; changed in place.
+        goal: Bound on the residual at which to stop.
+
+    Returns:
+        The number of backups and the bound on ‖Tv − v‖ after them.
+    """
+    starts, states, weights = before
+    priority, order, place = heap
+    count = 0
+    while count < len(v) and priority[order[0]] > goal:
+        s = order[0]
+        best, policy[s] = best_action(s, indptr, indices, data, R, gamma, v, policy[s], 0.0)
+        change = gamma * abs(best - v[s])
+        v[s], priority[s] = best, 0.0
+        _sink(0, priority, order, place)
+        for k in range(starts[s], starts[s + 1]):
+            priority[states[k]] += weights[k] * change
+            _rise(place[states[k]], priority, order, place)
+        count += 1
+    return count, priority[order[0]]

@@ -1,0 +1,75 @@
+"""Where a decision process comes from by name."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+from elbolab.errors import UserError, did_you_mean
+from tasks.mdp import register_environments
+from tasks.mdp.environment import mdp_of
+from tasks.mdp.files import read_mdp
+from tasks.mdp.garnet import Garnet, random_mdp
+from tasks.mdp.model import MDP
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+__all__ = ["GAMMA", "SPACE", "find_environment", "find_mdp", "is_environment"]
+
+SPACE, GARNET = "space-exploration", "garnet"
+
+GAMMA = 0.99
+"""Where neither an option nor a file says otherwise; 0.5 for space exploration."""
+
+
+def is_environment(name: str) -> bool:
+    """Whether ``name`` is neither built in nor a file."""
+    return name not in (SPACE, GARNET) and not _is_file(name)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".json", ".npz") or os.sep in name or Path(name).exists()
+
+
+def find_environment(name: str) -> Any:
+    """Makes a Gymnasium environment.
+
+    Raises:
+        UserError: If there is none of that name, or it cannot be made.
+    """
+    register_environments()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions that are out of date
+            return gymnasium.make(name)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        hint = did_you_mean(name, [SPACE, GARNET, *gymnasium.registry])
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"no model '{name}' ({reason}).{hint} Give {SPACE}, {GARNET}, a .json or .npz file, or "
+            "an environment of Gymnasium."
+        ) from error
+
+
+def find_mdp(name: str, gamma: float | None, size: Garnet, generator: "Generator") -> MDP:
+    """Reads or builds a process.
+
+    Args:
+        name: space-exploration, garnet, a file, or an environment of Gymnasium.
+        gamma: γ; default: the model's own.
+        size: Of a garnet.
+        generator: Source of a garnet's noise.
+
+    Raises:
+        UserError: If there is none, or it is wrong.
+    """
+    if name == GARNET:
+        return random_mdp(size, GAMMA if gamma is None else gamma, generator)
+    if _is_file(name):
+        return read_mdp(Path(name), gamma)
+    if name == SPACE:
+        return mdp_of(find_environment("SpaceExploration-v0"), 0.5 if gamma is None else gamma)
+    return mdp_of(find_environment(name), GAMMA if gamma is None else gamma)

@@ -1,0 +1,200 @@
+"""What a process is made of: arrays, sparse matrices, files, environments."""
+
+import json
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from scipy import sparse
+
+from elbolab.errors import UserError
+from tasks.mdp.environment import SpaceExploration, mdp_of, space_exploration
+from tasks.mdp.files import read_mdp, write_json, write_npz
+from tasks.mdp.garnet import Garnet, random_mdp
+from tasks.mdp.model import MDP
+
+P = np.array([[[0.5, 0.5], [0.0, 1.0]], [[1.0, 0.0], [0.25, 0.75]]])
+R = np.array([[1.0, 2.0], [3.0, 4.0]])
+NEXT = np.arange(8.0).reshape(2, 2, 2)
+
+
+def same(one, two):
+    return np.allclose(one.csr.toarray(), two.csr.toarray(), atol=0) and np.allclose(one.R, two.R)
+
+
+@pytest.mark.parametrize("rewards", [R, NEXT], ids=["expected", "by next state"])
+def test_dense_and_both_sparse_layouts_are_one_process(rewards):
+    by_action = [sparse.csr_array(P[:, a]) for a in range(2)]
+    stacked = sparse.coo_array(P.reshape(4, 2))
+    lists = [sparse.csr_array(rewards[:, a]) for a in range(2)] if rewards.ndim == 3 else rewards
+    flat = sparse.csr_array(rewards.reshape(4, 2)) if rewards.ndim == 3 else rewards
+    dense = MDP(P, rewards, 0.9)
+    assert same(dense, MDP(by_action, lists, 0.9))
+    assert same(dense, MDP(stacked, flat, 0.9))
+
+
+def test_rewards_by_next_state_are_averaged():
+    expected = [[sum(P[s, a, t] * NEXT[s, a, t] for t in (0, 1)) for a in (0, 1)] for s in (0, 1)]
+    np.testing.assert_allclose(MDP(P, NEXT, 0.9).R, expected)
+
+
+def test_terminal_states_are_worth_nothing_and_input_is_left_alone():
+    given = sparse.csr_array(P.reshape(4, 2))
+    mdp = MDP(given, R, 0.9, terminal=[1])
+    assert not mdp.csr.toarray()[2:].any()
+    assert not mdp.R[1].any()
+    np.testing.assert_array_equal(given.toarray(), P.reshape(4, 2))
+    np.testing.assert_array_equal(mdp.start, [1, 0])
+
+
+def test_another_discount_changes_nothing_else():
+    for transitions in (P, sparse.csr_array(P.reshape(4, 2))):
+        mdp = MDP(transitions, R, 0.9, terminal=[1], states=("a", "b"), start=[0.2, 0.8])
+        other = mdp.with_gamma(0.5)
+        assert same(mdp, other)
+        assert (other.gamma, other.state(1)) == (0.5, "b")
+        np.testing.assert_array_equal(mdp.start, other.start)
+
+
+def broken(**changes):
+    given = {"transitions": P, "rewards": R, "gamma": 0.9, **changes}
+    return MDP(**given)
+
+
+SHORT, NEGATIVE, NOT_A_NUMBER = P.copy(), P.copy(), P.copy()
+SHORT[1, 0] = [0.5, 0.4]
+NEGATIVE[0, 1] = [-0.5, 1.5]
+NOT_A_NUMBER[0, 0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transitions": SHORT}, "state '1', action '0' must have probabilities that sum to 1"),
+        ({"transitions": sparse.csr_array(SHORT.reshape(4, 2))}, "sum to 1, got 0.9"),
+        ({"transitions": NEGATIVE}, "state '0', action '1' has a negative probability, got -0.5"),
+        ({"transitions": sparse.csr_array(NEGATIVE.reshape(4, 2))}, "negative probability"),
+        ({"transitions": NOT_A_NUMBER}, "must be finite"),
+        ({"transitions": P[0]}, r"must be \(S, A, S\)"),
+        ({"transitions": sparse.csr_array(np.eye(3)[:2])}, "need S·A rows"),
+        ({"transitions": [sparse.eye_array(2), sparse.eye_array(3)]}, "one shape"),
+        ({"gamma": 1.5}, r"gamma must lie in \[0, 1\], got 1.5"),
+        ({"gamma": -0.1}, "gamma must lie"),
+        ({"gamma": float("nan")}, "gamma must lie"),
+        ({"rewards": R[:1]}, r"rewards must be \(S, A\)"),
+        ({"rewards": R * np.inf}, "rewards must be finite"),
+        ({"rewards": np.zeros((2, 1, 2))}, "laid out like"),
+        ({"terminal": [2]}, "terminal state 2 must lie in 0 … 1"),
+        ({"states": ["only"]}, "states must name 2, got 1"),
+        ({"start": [0, 0]}, "start must be 2 weights"),
+    ],
+)
+def test_wrong_processes_are_refused_in_one_line(changes, message):
+    with pytest.raises(UserError, match=message) as caught:
+        broken(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_files_give_back_what_was_written(tmp_path, suffix):
+    path, write = tmp_path / f"m{suffix}", {".npz": write_npz, ".json": write_json}[suffix]
+    mdp = space_exploration(0.7)
+    write(path, mdp)
+    found = read_mdp(path)
+    assert same(mdp, found)
+    assert (found.gamma, found.state(0), found.action(1)) == (0.7, "FullEnergy", "Explore")
+    np.testing.assert_array_equal(found.terminal, mdp.terminal)
+    np.testing.assert_array_equal(found.start, mdp.start)
+    assert read_mdp(path, 0.3).gamma == 0.3
+
+
+def test_dense_archives_are_read(tmp_path):
+    np.savez(tmp_path / "m.npz", transitions=P, rewards=NEXT, gamma=0.9)
+    assert same(read_mdp(tmp_path / "m.npz"), MDP(P, NEXT, 0.9))
+
+
+OUTCOMES = {"a": {"go": [[1, "b", 1]]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "no JSON"),
+        ("[1]", "no object with 'transitions'"),
+        ({"transitions": OUTCOMES, "terminal": ["b"]}, "has no gamma"),
+        ({"transitions": OUTCOMES, "terminal": ["b"], "gamma": "x"}, "gamma must be a number"),
+        ({"transitions": OUTCOMES, "gamma": 1, "terminals": []}, "Did you mean 'terminal'?"),
+        ({"transitions": {"ab": {"go": [[1, "abc", 1]]}}, "gamma": 0}, "Did you mean 'ab'?"),
+        ({"transitions": {"a": {"go": [[1, "a"]]}}, "gamma": 0}, "an outcome is"),
+        ({"transitions": {"a": {"go": [[0.5, "a", 1]]}}, "gamma": 0}, "'a', action 'go' must"),
+        ({"transitions": {"a": {"x": [[1, "a", 1]]}, "b": {}}, "gamma": 0}, "state 'b'"),
+    ],
+)
+def test_wrong_json_is_named_in_one_line(tmp_path, content, message):
+    path = tmp_path / "m.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=r"m\.json: .*") as caught:
+        read_mdp(path)
+    assert message in str(caught.value)
+
+
+def test_wrong_archives_are_named(tmp_path):
+    path = tmp_path / "m.npz"
+    path.write_bytes(b"no archive")
+    with pytest.raises(UserError, match="is no NPZ"):
+        read_mdp(path)
+    np.savez(path, data=[1.0], rewards=R)
+    with pytest.raises(UserError, match="lacks indices, indptr"):
+        read_mdp(path)
+    np.savez(path, data=[1.0], indices=[7], indptr=[0, 1], rewards=R, gamma=0.5)
+    with pytest.raises(UserError, match="no CSR matrix"):
+        read_mdp(path)
+    with pytest.raises(UserError, match="cannot read"):
+        read_mdp(tmp_path / "none.npz")
+    with pytest.raises(UserError, match=r"\.json or \.npz, not '\.txt'"):
+        read_mdp(tmp_path / "m.txt")
+
+
+def test_space_exploration_is_a_gymnasium_environment():
+    env = gymnasium.make("tasks.mdp:SpaceExploration-v0")
+    check_env(env.unwrapped, skip_render_check=True)
+    assert env.unwrapped.P[1][1] == [(1.0, 2, -10.0, True)]
+
+
+def test_space_exploration_ends_by_termination_not_by_truncation():
+    env = SpaceExploration()
+    steps = []
+    for _ in range(2):
+        seen, _ = env.reset(seed=7)
+        steps.append([])
+        for action in (1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1):
+            seen, reward, terminated, truncated, _ = env.step(action)
+            steps[-1].append((seen, reward, terminated, truncated))
+            if terminated:
+                break
+    assert steps[0] == steps[1]
+    assert steps[0][-1] == (2, -10.0, True, False)
+
+
+def test_what_terminates_is_worth_nothing_afterwards():
+    """Taxi pays 20 for a drop-off and goes on in its table; its value must be 20 and no more."""
+    from tasks.mdp.solvers import PolicyIteration
+
+    found = mdp_of(gymnasium.make("Taxi-v4"), 0.99)
+    assert (found.S, found.state(500)) == (501, "end")
+    assert PolicyIteration().solve(found).v.max() == pytest.approx(20)
+
+
+def test_from_gymnasium_needs_a_table():
+    with pytest.raises(UserError, match="environment Blackjack-v1 has no P"):
+        MDP.from_gymnasium(gymnasium.make("Blackjack-v1"), 0.9)
+    assert MDP.from_gymnasium(gymnasium.make("FrozenLake-v1"), 0.9).S == 16
+
+
+def test_garnets_are_valid_and_seeded():
+    one, two = (random_mdp(Garnet(50, 3, 4), 0.9, np.random.default_rng(1)) for _ in range(2))
+    assert same(one, two)
+    assert one.csr.indices.dtype == np.int32
+    with pytest.raises(UserError, match=r"garnet\.states must be at least 1"):
+        Garnet(states=0)
