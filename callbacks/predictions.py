@@ -10,6 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
+from callbacks.point_pictures import samples_picture
 from callbacks.trainer_facts import Generative, require, run_of, tensorboard_of, writes_files
 from elbolab.pictures import image_grid, write_picture
 from elbolab.run_directory import write_atomically
@@ -23,7 +24,7 @@ SHOWN = 12
 class PredictionWriter(Callback):
     """Writes samples, and what ``predict_step`` returns for each test image, as ``.npy`` and PNG.
 
-    ``predictions/samples.npy`` holds ``(num_samples, *shape)`` in [0, 1]; every tensor that
+    ``predictions/samples.npy`` holds ``(num_samples, *shape)`` in data space; every tensor that
     ``predict_step`` returns by name becomes ``predictions/<name>.npy``, one row per test image in
     the data's order, whatever the number of processes.
 
@@ -69,9 +70,8 @@ class PredictionWriter(Callback):
         )
 
     def _figures(self, rows: dict[str, Tensor], stride: int) -> dict[str, Any]:
-        samples = rows["samples"].clamp(0, 1).numpy()
         title = f"{self.num_samples} samples"
-        figures = {"predicted_samples": image_grid(samples, title, columns=8)}
+        figures = {"predicted_samples": samples_picture(rows["samples"].numpy(), title)}
         if self._images is not None and "reconstructions" in rows:
             images = self._images[:SHOWN]
             # Rank 0 holds every stride-th test image.

@@ -10,14 +10,22 @@ from torch.utils.tensorboard import SummaryWriter
 
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory
+from lightning_modules.functional.mixture import MixtureScore
+from lightning_modules.functional.samplers import Sampler
+from lightning_modules.functional.schedule import Schedule
+from lightning_modules.functional.score import Score
 
 __all__ = [
     "Generative",
     "Reconstructing",
+    "ScoreBased",
+    "SpiralData",
+    "TrueScore",
     "in_trial",
     "log_interval",
     "require",
     "run_of",
+    "spiral_data",
     "tensorboard_of",
     "writes_files",
 ]
@@ -41,6 +49,50 @@ class Reconstructing(Protocol):
     def reconstruct(self, x: Tensor) -> Tensor:
         """What is left of x ``(B, *shape)`` after the latents, in data space."""
         ...
+
+
+@runtime_checkable
+class ScoreBased(Protocol):
+    """A module that learns a score field over the noise levels of a schedule."""
+
+    schedule: Schedule
+    sampler: Sampler
+
+    @property
+    def score(self) -> Score:
+        """The learned score field."""
+        ...
+
+    def noise(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` points of N(0, I), where sampling starts."""
+        ...
+
+
+@runtime_checkable
+class TrueScore(ScoreBased, Protocol):
+    """A score model of data whose score is known."""
+
+    @property
+    def truth(self) -> MixtureScore:
+        """The exact score and log-density at every level."""
+        ...
+
+
+class SpiralData(Protocol):
+    """Data of known density, that can be drawn at will."""
+
+    centres: Tensor
+    sigma_0: float
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """``n`` independent points, ``(n, d)``, from a generator on the CPU."""
+        ...
+
+
+def spiral_data(trainer: Trainer) -> SpiralData:
+    """The trainer's data module, where it is one of known density."""
+    found: Any = trainer  # which type checkers do not see there
+    return found.datamodule
 
 
 def require(pl_module: LightningModule, contract: type[T], callback: object) -> T:

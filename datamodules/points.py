@@ -1,0 +1,200 @@
+"""Points in the plane: the base of such data sets, and those that a person brings along."""
+
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Generator, Tensor
+
+from datamodules.tensor_batches import Batch, TensorBatches, Transform
+from elbolab.errors import UserError, did_you_mean
+from elbolab.seeding import derive_seed
+
+__all__ = ["FilePointsDataModule", "PointDataModule", "read_points"]
+
+FAR = 5.0
+"""Coordinates beyond this are far outside N(0, I), where score models start."""
+
+
+class PointDataModule(LightningDataModule, ABC):
+    """Points in memory, cut into whole batches ``(x,)`` on the device: x float32 ``(B, 2)``.
+
+    A new data set writes ``points``, and ``transform`` when training draws anew in each epoch.
+
+    Args:
+        batch_size: Points per training batch and process.
+        eval_batch_size: Points per batch in validation, test and prediction.
+        seed: Of the batches' order and of the training's noise; the command line links it to
+            ``seed_everything``.
+
+    Raises:
+        UserError: If a size is below 1.
+    """
+
+    shape: tuple[int] = (2,)
+
+    def __init__(self, batch_size: int = 500, eval_batch_size: int = 2000, seed: int = 0) -> None:
+        super().__init__()
+        check_at_least_one(batch_size=batch_size, eval_batch_size=eval_batch_size)
+        self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
+        self._splits: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def points(self, split: str) -> Tensor:
+        """All points of ``train``, ``val`` or ``test``, ``(N, 2)``."""
+
+    def transform(self, batch: Batch, generator: Generator) -> Batch:
+        """What training makes of each batch, on its device; here nothing."""
+        return batch
+
+    def setup(self, stage: str) -> None:
+        """Makes what ``stage`` needs, once."""
+        needed = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",))
+        for split in needed:
+            if split not in self._splits:
+                self._splits[split] = self.points(split)
+
+    def train_dataloader(self) -> TensorBatches:
+        return self._batches("train", self.batch_size, True, self.transform)
+
+    def val_dataloader(self) -> TensorBatches:
+        return self._batches("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> TensorBatches:
+        return self._batches("test", self.eval_batch_size)
+
+    def predict_dataloader(self) -> TensorBatches:
+        return self._batches("test", self.eval_batch_size)
+
+    def _batches(
+        self, split: str, size: int, shuffle: bool = False, transform: Transform | None = None
+    ) -> TensorBatches:
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        return TensorBatches(
+            [self._splits[split].to(device)],
+            size,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            transform=transform,
+        )
+
+
+class FilePointsDataModule(PointDataModule):
+    """Points of one's own from ``.csv`` (two numbers a line, no header) or ``.npy`` ``(N, 2)``.
+
+    They are used as they are, so they should lie about within [−2, 2]². For `ScoreModel`, not for
+    `SpiralScore`: nobody knows their density.
+
+    Args:
+        path: The file.
+        val_share: Share of the points kept for validation, in (0, 0.5).
+        test_share: Share kept for testing, in (0, 0.5).
+        split_seed: Which points those are.
+        batch_size: Points per training batch and process.
+        eval_batch_size: Points per batch in validation, test and prediction.
+        seed: Of the batches' order.
+
+    Raises:
+        UserError: If the file is missing or holds anything but finite pairs of numbers, if a share
+            or size is out of range, or if a part would be empty.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        split_seed: int = 0,
+        batch_size: int = 500,
+        eval_batch_size: int = 2000,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, seed)
+        for name, share in (("val_share", val_share), ("test_share", test_share)):
+            if not 0 < share < 0.5:
+                raise UserError(f"{name} must be between 0 and 0.5, got {share}.")
+        found = read_points(Path(path))
+        generator = Generator().manual_seed(derive_seed(split_seed, "split"))
+        shuffled = found[torch.randperm(len(found), generator=generator)]
+        val, test = int(val_share * len(found)), int(test_share * len(found))
+        if min(val, test) < 1:
+            raise UserError(
+                f"{path}: {len(found)} points leave none to validate or test on; bring more, or "
+                "larger shares."
+            )
+        parts = shuffled.split([val, test, len(found) - val - test])
+        self._parts: dict[str, Tensor] = dict(zip(("val", "test", "train"), parts, strict=True))
+
+    def points(self, split: str) -> Tensor:
+        return self._parts[split]
+
+
+def read_points(path: Path) -> Tensor:
+    """Points ``(N, 2)``, float32, from a ``.csv`` or ``.npy`` file.
+
+    Raises:
+        UserError: Naming the file, what is wrong, and in which line.
+    """
+    readers = {".csv": _read_csv, ".npy": _read_npy}
+    if path.suffix not in readers:
+        raise UserError(f"{path}: points must be in a .csv or .npy file.")
+    if not path.is_file():
+        near = did_you_mean(str(path), [str(p) for p in path.parent.glob(f"*{path.suffix}")])
+        raise UserError(f"no file {path}.{near}")
+    points = readers[path.suffix](path)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise UserError(f"{path}: wanted two columns (x, y), got shape {points.shape}.")
+    if len(points) == 0:
+        raise UserError(f"{path} holds no points.")
+    if len(wrong := np.flatnonzero(~np.isfinite(points).all(1))):
+        raise UserError(f"{path}: row {wrong[0] + 1} is not finite: {points[wrong[0]].tolist()}.")
+    if (reach := np.abs(points).max()) > FAR:
+        warnings.warn(
+            f"{path}: coordinates reach {reach:.3g}; score models start from N(0, I) and learn "
+            "best what lies within about [−2, 2]: shift and scale the points.",
+            stacklevel=2,
+        )
+    return torch.from_numpy(points.astype(np.float32))
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    rows: list[list[float]] = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        cells = line.split(",")
+        if len(cells) != 2:
+            found = f"line {number} has {len(cells)} columns"
+            raise UserError(f"{path}: {found}, wanted two (x,y): {line!r}.")
+        try:
+            rows.append([float(cell) for cell in cells])
+        except ValueError as error:
+            raise UserError(f"{path}: line {number} is no pair of numbers: {line!r}.") from error
+    return np.array(rows).reshape(-1, 2)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged or no .npy file of numbers.") from error
+    if points.dtype.kind not in "fiu":
+        raise UserError(f"{path}: wanted numbers, got {points.dtype}.")
+    return points
+
+
+def check_at_least_one(**sizes: int) -> None:
+    """Refuses sizes below 1.
+
+    Raises:
+        UserError: Naming the size.
+    """
+    for name, value in sizes.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}.")

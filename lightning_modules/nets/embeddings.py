@@ -1,0 +1,91 @@
+"""What a network sees of a noise level: k → a row of features."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from elbolab.errors import UserError
+from lightning_modules.functional.schedule import Schedule
+
+__all__ = ["FourierTime", "LevelEmbedding", "LogSNR", "RawTime"]
+
+
+class LevelEmbedding(nn.Module):
+    """Features of all K + 1 levels, computed once.
+
+    Args:
+        features: One row for each level 0 … K, ``(K + 1, F)``.
+    """
+
+    table: Tensor
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("table", features.to(torch.get_default_dtype()), persistent=False)
+
+    @property
+    def size(self) -> int:
+        """F, the number of features."""
+        return self.table.shape[1]
+
+    def forward(self, k: Tensor) -> Tensor:
+        """Features ``(*k.shape, F)`` of levels k."""
+        return self.table[k]
+
+
+class RawTime(LevelEmbedding):
+    """t_k = k/K and nothing else, as in the base model.
+
+    Args:
+        schedule: The forward process.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__(_times(schedule))
+
+
+class FourierTime(LevelEmbedding):
+    """t_k, and sin and cos of 2^i π t_k.
+
+    Args:
+        schedule: The forward process.
+        frequencies: How many i, from 0 on; at least 1.
+
+    Raises:
+        UserError: If there is none.
+    """
+
+    def __init__(self, schedule: Schedule, frequencies: int = 6) -> None:
+        super().__init__(_waves(_times(schedule), frequencies))
+
+
+class LogSNR(LevelEmbedding):
+    """log₁₀ v_k, scaled to [−1, 1], and its waves: resolves the lowest levels, where k/K does not.
+
+    Args:
+        schedule: The forward process.
+        resolution: σ in v_k = ᾱ_k σ² + 1 − ᾱ_k, the finest detail of the data; above 0.
+        frequencies: How many waves sin and cos of 2^i π u; at least 1.
+
+    Raises:
+        UserError: If the resolution is not above 0 or there is no frequency.
+    """
+
+    def __init__(self, schedule: Schedule, resolution: float = 0.05, frequencies: int = 4) -> None:
+        if not resolution > 0:
+            raise UserError(f"resolution must be above 0, got {resolution}.")
+        levels = torch.arange(schedule.steps + 1)
+        v = schedule.variance(levels, resolution).double().log().unsqueeze(1)
+        super().__init__(_waves(2 * (v - v[0]) / (v[-1] - v[0]) - 1, frequencies))
+
+
+def _times(schedule: Schedule) -> Tensor:
+    return torch.arange(schedule.steps + 1, dtype=torch.float64).unsqueeze(1) / schedule.steps
+
+
+def _waves(u: Tensor, frequencies: int) -> Tensor:
+    if frequencies < 1:
+        raise UserError(f"frequencies must be at least 1, got {frequencies}.")
+    phases = u * (math.pi * 2.0 ** torch.arange(frequencies, dtype=torch.float64))
+    return torch.cat([u, phases.sin(), phases.cos()], 1)

@@ -1,0 +1,119 @@
+"""Perceptrons that are score fields, with their derivatives carried forward by hand."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elbolab.errors import UserError
+from lightning_modules.functional.schedule import Schedule, along
+from lightning_modules.functional.score import Score
+from lightning_modules.nets.activations import Activation, SiLU
+from lightning_modules.nets.embeddings import LevelEmbedding, LogSNR
+from lightning_modules.nets.inputs import Identity, InputFeatures
+
+__all__ = ["ScoreMLP", "ScoreNet"]
+
+
+class ScoreNet(Score, ABC):
+    """A trainable score field on R^d; built with d and the schedule."""
+
+    @abstractmethod
+    def __init__(self, dim: int, schedule: Schedule) -> None:
+        super().__init__()
+
+
+class ScoreMLP(ScoreNet):
+    r"""s(x, k) = F(x, e(k)) / √v_k with a perceptron F and features e of the noise level.
+
+    The first layer sees x and e(k) concatenated. Divided by √v_k = √(ᾱ_k σ² + 1 − ᾱ_k), what F has
+    to learn is of order one at every level.
+
+    Args:
+        dim: d.
+        schedule: The forward process.
+        hidden: Widths of the hidden layers, at least one.
+        activation: Between them; must be smooth for losses with a divergence.
+        embedding: e(k), built with the schedule.
+        inputs: What is made of x before the first layer, built with d and the schedule.
+        resolution: σ, the finest detail of the data; None leaves s = F, as in the base model.
+
+    Raises:
+        UserError: If a width is below 1 or there is none, or the resolution is not above 0.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        schedule: Schedule,
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: Callable[[], Activation] = SiLU,
+        embedding: Callable[[Schedule], LevelEmbedding] = LogSNR,
+        inputs: Callable[[int, Schedule], InputFeatures] = Identity,
+        resolution: float | None = 0.05,
+    ) -> None:
+        super().__init__(dim, schedule)
+        if not hidden or min(hidden) < 1:
+            raise UserError(f"hidden must be widths of at least 1, got {list(hidden)}.")
+        if resolution is not None and not resolution > 0:
+            raise UserError(f"resolution must be above 0, got {resolution}.")
+        self.schedule, self.resolution = schedule, resolution
+        self.activation, self.embedding = activation(), embedding(schedule)
+        self.inputs = inputs(dim, schedule)
+        self.first = nn.Linear(self.inputs.size + self.embedding.size, hidden[0])
+        self.hidden = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(hidden)])
+        self.last = nn.Linear(hidden[-1], dim)
+
+    def forward(self, x: Tensor, k: Tensor) -> Tensor:
+        h = self.activation(self._first(self.inputs(x, k), k))
+        for layer in self.hidden:
+            h = self.activation(layer(h))
+        return self._scaled(self.last(h), x, k)
+
+    def pushforward(self, x: Tensor, k: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base class's; the value and all tangents pass each layer in one product."""
+        z = self.activation.dual(self._first_dual(self.inputs.dual(x, k, tangents), k))
+        for layer in self.hidden:
+            z = self.activation.dual(_layer(layer, z))
+        z = self._scaled(_layer(self.last, z), x, k)
+        return z[0], z[1:]
+
+    def context(self, k: Tensor) -> Tensor:
+        """What the first layer sees besides x: e(k), ``(*k.shape, F)``."""
+        return self.embedding(k)
+
+    # Two products instead of a concatenation: one level for all points costs one row.
+
+    def _first(self, features: Tensor, k: Tensor) -> Tensor:
+        of_features, of_context = self._first_weights()
+        return F.linear(features, of_features) + self._shift(k, of_context)
+
+    def _first_dual(self, features: Tensor, k: Tensor) -> Tensor:
+        of_features, of_context = self._first_weights()
+        return _affine(features, of_features, self._shift(k, of_context))
+
+    def _shift(self, k: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(self.context(k), weight, self.first.bias)
+
+    def _first_weights(self) -> tuple[Tensor, ...]:
+        return self.first.weight.split([self.inputs.size, self.embedding.size], 1)
+
+    def _scaled(self, raw: Tensor, x: Tensor, k: Tensor) -> Tensor:
+        if self.resolution is None:
+            return raw
+        return raw / along(self.schedule.variance(k, self.resolution).sqrt(), x)
+
+
+def _layer(layer: nn.Module, z: Tensor) -> Tensor:
+    linear = cast(nn.Linear, layer)  # a ModuleList forgets what it holds
+    return _affine(z, linear.weight, linear.bias)
+
+
+def _affine(z: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
+    """A layer on a value and its tangents ``(1 + n, B, inputs)``: shifts are not for tangents."""
+    product = F.linear(z, weight)
+    product[0] += shift
+    return product

@@ -1,0 +1,171 @@
+"""Score models: a network learns ∇ log p_k at every noise level k of a forward process."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Generator, Tensor
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel
+
+from elbolab.errors import UserError
+from lightning_modules.functional.levels import (
+    LevelShares,
+    LevelWeight,
+    UniformLevels,
+    VarianceWeight,
+    draw_levels,
+)
+from lightning_modules.functional.probability_flow import flow_log_prob
+from lightning_modules.functional.samplers import EulerMaruyama, Sampler
+from lightning_modules.functional.schedule import LinearSchedule, Schedule, diffuse, noise_like
+from lightning_modules.functional.score import Score
+from lightning_modules.functional.score_matching import Hyvarinen, ScoreLoss, hyvarinen
+from lightning_modules.hyperparameters import keep_plain_hyperparameters
+from lightning_modules.nets.score_net import ScoreMLP, ScoreNet
+
+__all__ = ["ScoreModel"]
+
+
+class ScoreModel(LightningModule):
+    """A score network s(x, k) for vectors x ∈ R^d, trained by score matching, sampled backwards.
+
+    Network, schedule, loss, weighting of the noise levels and sampler are objects of their own;
+    another one is a ``class_path`` in the YAML. Samples and evaluation use the exponential moving
+    average of the weights.
+
+    Steps return the level ``k`` of each example and what was found there, weighted with λ_k; the
+    Hyvärinen monitor logs it.
+
+    Args:
+        shape: Shape of one example, ``(d,)``; the command line takes it from the data.
+        net: The score network, built with d and the schedule.
+        schedule: The forward process.
+        loss: What training minimises.
+        weight: λ_k, the weight of noise level k in loss and metrics.
+        levels: p_k, the share of noise level k among the training examples; evaluation takes equal
+            shares.
+        sampler: How ``sample`` walks back from noise to data.
+        ema_decay: Share of the averaged weights that a step keeps, in [0, 1); less in the first
+            steps, which would otherwise be remembered for long; 0 averages nothing.
+        flow_steps: Steps of the integration in ``log_prob``; all levels by default.
+        optimizer: Builds the optimiser from the parameters.
+        lr_scheduler: Builds a schedule from the optimiser, stepped once per epoch.
+
+    Raises:
+        UserError: If the shape is no vector's or the decay is out of range.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        net: Callable[[int, Schedule], ScoreNet] = ScoreMLP,
+        schedule: Callable[[], Schedule] = LinearSchedule,
+        loss: Callable[[], ScoreLoss] = Hyvarinen,
+        weight: Callable[[], LevelWeight] = VarianceWeight,
+        levels: Callable[[], LevelShares] = UniformLevels,
+        sampler: Callable[[], Sampler] = EulerMaruyama,
+        ema_decay: float = 0.999,
+        flow_steps: int | None = None,
+        optimizer: OptimizerCallable = lambda p: Adam(p, lr=2e-3, fused=True),
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        if len(shape) != 1 or shape[0] < 1:
+            raise UserError(f"a score model takes vectors, shape (d,), got {tuple(shape)}.")
+        if not 0 <= ema_decay < 1:
+            raise UserError(f"ema_decay must be at least 0 and below 1, got {ema_decay}.")
+        self.save_hyperparameters()
+        keep_plain_hyperparameters(self)
+        self.shape = torch.Size(shape)
+        self.schedule, self.loss, self.sampler = schedule(), loss(), sampler()
+        self.weight, self.levels, self.flow_steps = weight(), levels(), flow_steps
+        _check_steps(self.schedule, flow_steps=flow_steps, sampler_steps=self.sampler.steps)
+        self.net = net(math.prod(shape), self.schedule)
+        self.average = AveragedModel(self.net, multi_avg_fn=partial(_average, ema_decay))
+        self.average.requires_grad_(False)
+        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+
+    @property
+    def score(self) -> Score:
+        """The learned score field: the network with averaged weights."""
+        return cast(Score, self.average.module)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` points ``(n, d)`` in data space."""
+        x = self.noise(n, generator)
+        return self.sampler(self.score, x, self.schedule, generator)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p_0(x), ``(B,)``, in nats for x ``(B, d)``, by the probability-flow ODE."""
+        return flow_log_prob(self.score, x, self.schedule, self.flow_steps)
+
+    def noise(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` points of N(0, I), ``(n, d)``, on the module's device, where sampling starts."""
+        return noise_like(self.schedule.beta.new_empty(n, *self.shape), generator)
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
+        x = batch[0]
+        k = draw_levels(len(x), self.levels(self.schedule))
+        values = self.weight(k, self.schedule) * self.loss(self.net, x, k, self.schedule)
+        by_level = {self.loss.name: values.detach()}
+        return {"loss": values.mean(), "k": k, "by_level": by_level}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.net)  # now, so that every checkpoint has it
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
+        x = batch[0]
+        k = draw_levels(len(x), UniformLevels()(self.schedule))
+        x_k = diffuse(x, k, self.schedule, torch.randn_like(x))
+        found = self.judge(x_k, k)
+        weight = self.weight(k, self.schedule)
+        return {"k": k, "by_level": {name: weight * value for name, value in found.items()}}
+
+    def judge(self, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
+        """What evaluation finds at points x_k ``(B, d)`` of levels k: names → ``(B,)``, unweighted.
+
+        Here the Hyvärinen loss with the exact trace, whatever the training minimises.
+        """
+        return {"hyvarinen": hyvarinen(*self.score.with_trace(x_k, k))}
+
+    def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
+        return self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        return {"log_prob": self.log_prob(batch[0])}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self._optimizer(self.net.parameters())
+        if self._lr_scheduler is None:
+            return optimizer
+        schedule = self._lr_scheduler(optimizer)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},
+        }
+
+
+def _average(decay: float, averaged: Any, current: Any, steps: Tensor | int) -> None:
+    """Moves averages towards the weights by 1 − min(decay, (1 + n)/(10 + n)), n steps averaged."""
+    n = int(steps)
+    share = 1 - min(decay, (1 + n) / (10 + n))
+    for average, weight in zip(averaged, current, strict=True):
+        average.lerp_(weight, share)
+
+
+def _check_steps(schedule: Schedule, **chosen: int | None) -> None:
+    """Refuses more steps than there are levels, before anything is trained."""
+    for name, steps in chosen.items():
+        if steps is not None and not 1 <= steps <= schedule.steps:
+            raise UserError(
+                f"{name} must be between 1 and the schedule's {schedule.steps}, got {steps}."
+            )

@@ -1,0 +1,82 @@
+"""The score model of the spiral, where everything learned stands beside the truth."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from elbolab.errors import UserError
+from lightning_modules.functional.mixture import MixtureScore
+from lightning_modules.functional.score_matching import hyvarinen
+from lightning_modules.score import ScoreModel
+
+__all__ = ["SpiralScore"]
+
+DATA = torch.tensor(0)
+"""The level k of the data."""
+
+TRUTH = "truth"
+"""Where a checkpoint keeps the mixture."""
+
+
+class SpiralScore(ScoreModel):
+    """`ScoreModel` of data that are an exact mixture of Gaussians.
+
+    The mixture comes from the data module, which has ``centres`` ``(M, d)`` and ``sigma_0``; a
+    checkpoint carries it. Evaluation adds the true score's Hyvärinen loss and the Fisher divergence
+    ‖s − s*‖².
+
+    Args:
+        kwargs: Those of `ScoreModel`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._truth: MixtureScore | None = None
+
+    @property
+    def truth(self) -> MixtureScore:
+        """The exact score and log-density at every level.
+
+        Raises:
+            UserError: If the data have none.
+        """
+        if self._truth is None:
+            self.setup("truth")
+        return cast(MixtureScore, self._truth)
+
+    def setup(self, stage: str) -> None:
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if not (hasattr(data, "centres") and hasattr(data, "sigma_0")):
+            raise UserError(
+                f"{type(self).__name__} needs data whose density is known, such as "
+                "SpiralDataModule; use ScoreModel for other points."
+            )
+        self._set_truth(data.centres, data.sigma_0)
+
+    def judge(self, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
+        s, trace = self.score.with_trace(x_k, k)
+        true, true_trace = self.truth.with_trace(x_k, k)
+        return {
+            "hyvarinen": hyvarinen(s, trace),
+            "hyvarinen_true": hyvarinen(true, true_trace),
+            "fisher_divergence": (s - true).square().sum(1),
+        }
+
+    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        x = batch[0]
+        true = self.truth.log_prob(x, DATA)
+        return {"log_prob": self.log_prob(x), "log_prob_true": true}
+
+    def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
+        return {**self.validation_step(batch, batch_idx), **self.predict_step(batch, batch_idx)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[TRUTH] = {"centres": self.truth.centres.cpu(), "sigma_0": self.truth.sigma_0}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._truth is None and TRUTH in checkpoint:
+            self._set_truth(**checkpoint[TRUTH])
+
+    def _set_truth(self, centres: Tensor, sigma_0: float) -> None:
+        self._truth = MixtureScore(centres.to(self.device), sigma_0, self.schedule)
