@@ -1,5 +1,6 @@
 """The ELBO monitor: exact figures of the bound for every stage, and the curves that tell a run."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,69 +23,64 @@ class EvidenceMetric(Metric):
     Sums, not means of batch means: neither the batch size nor the number of processes shows.
 
     Args:
-        latent_dim: Number d of latent dimensions.
+        shapes: Shape of each quantity for one example, by name: ``reconstruction`` and ``kl``,
+            and where a step returns them ``bound``, ``nll`` and ``posterior_mean``.
     """
 
     full_state_update = False
     examples: Tensor
-    reconstruction: Tensor
-    elbo_squared: Tensor
-    kl: Tensor
-    mean: Tensor
-    mean_squared: Tensor
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, shapes: Mapping[str, Sequence[int]]) -> None:
         super().__init__()
-        for name in ("examples", "reconstruction", "elbo_squared"):
-            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
-        for name in ("kl", "mean", "mean_squared"):
-            self.add_state(name, torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.names = (*shapes, "elbo")
+        self.add_state("examples", torch.zeros(()), dist_reduce_fx="sum")
+        for name, shape in {**shapes, "elbo": ()}.items():
+            self.add_state(f"{name}_sum", torch.zeros(tuple(shape)), dist_reduce_fx="sum")
+            self.add_state(f"{name}_squares", torch.zeros(tuple(shape)), dist_reduce_fx="sum")
 
-    def update(
-        self, reconstruction: Tensor, kl: Tensor, posterior_mean: Tensor | None = None
-    ) -> None:
-        """Adds B examples: reconstruction ``(B,)``, kl and posterior mean ``(B, d)``."""
-        dtype = self.examples.dtype
-        reconstruction, kl = reconstruction.to(dtype), kl.to(dtype)
-        self.examples += len(reconstruction)
-        self.reconstruction += reconstruction.sum()
-        self.elbo_squared += (reconstruction - kl.sum(1)).square().sum()
-        self.kl += kl.sum(0)
-        if posterior_mean is not None:
-            self.mean += posterior_mean.to(dtype).sum(0)
-            self.mean_squared += posterior_mean.to(dtype).square().sum(0)
+    def update(self, **terms: Tensor) -> None:
+        """Adds B examples: reconstruction ``(B,)``, kl ``(B, d)`` and the others by name."""
+        terms = {name: value.to(self.examples.dtype) for name, value in terms.items()}
+        terms["elbo"] = terms["reconstruction"] - terms["kl"].sum(1)
+        self.examples += len(terms["elbo"])
+        for name in self.names:
+            total, squares = getattr(self, f"{name}_sum"), getattr(self, f"{name}_squares")
+            total += terms[name].sum(0)
+            squares += terms[name].square().sum(0)
 
     def compute(self) -> dict[str, Tensor]:
         """The bound and its terms in nats per example.
 
         Returns:
-            ``elbo``, ``elbo_standard_error``, ``reconstruction`` and ``kl``, scalars;
-            ``kl_per_dimension`` ``(d,)``; ``posterior_mean_variance`` ``(d,)``, the variance of
-            the posterior's mean over examples.
+            ``elbo``, ``elbo_standard_error``, ``reconstruction``, ``kl`` and where there are such
+            ``bound``, ``nll`` and ``nll_standard_error``, scalars; ``kl_per_dimension`` ``(d,)``;
+            ``posterior_mean_variance`` ``(d,)``, the variance over examples of the posterior's
+            mean, summed over what one latent has beyond one number.
         """
-        n = self.examples
-        reconstruction, kl = self.reconstruction / n, self.kl / n
-        elbo = reconstruction - kl.sum()
-        variance = (self.elbo_squared / n - elbo.square()).clamp_min(0)
-        return {
-            "elbo": elbo,
-            "elbo_standard_error": (variance / n).sqrt(),
-            "reconstruction": reconstruction,
-            "kl": kl.sum(),
-            "kl_per_dimension": kl,
-            "posterior_mean_variance": self.mean_squared / n - (self.mean / n).square(),
+        mean = {name: getattr(self, f"{name}_sum") / self.examples for name in self.names}
+        variance = {
+            name: (getattr(self, f"{name}_squares") / self.examples - value.square()).clamp_min(0)
+            for name, value in mean.items()
         }
+        for name in {"elbo", "nll"} & mean.keys():
+            mean[f"{name}_standard_error"] = (variance[name] / self.examples).sqrt()
+        if "posterior_mean" in mean:
+            del mean["posterior_mean"]
+            spread = variance["posterior_mean"]
+            mean["posterior_mean_variance"] = spread.reshape(len(spread), -1).sum(1)
+        return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"]}
 
 
 class ElboMonitor(EpochPicture):
     """Logs the bound's terms in nats per example, for any module whose steps return them.
 
-    A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, and in evaluation
-    ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/elbo_standard_error``,
-    ``*/reconstruction`` and ``*/kl``; in evaluation ``*/active_units`` and, to the logger only,
-    ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the curve of
-    −ELBO and KL against reconstruction, one point an epoch. The training figures of an epoch in
-    which a run was resumed are those of the rest of that epoch.
+    A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, or ``(B, 1)`` where it has
+    no dimensions, and where it can ``bound`` and ``nll`` ``(B,)``; in evaluation
+    ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/reconstruction``, ``*/kl``,
+    ``*/bound`` and ``*/nll``, and standard errors; in evaluation ``*/active_units`` and, to the
+    logger only, ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the
+    curve of −ELBO and KL against reconstruction, one point an epoch. The training figures of an
+    epoch in which a run was resumed are those of the rest of that epoch.
 
     Args:
         active_unit_threshold: A latent dimension is active when the variance over examples of
@@ -98,7 +94,7 @@ class ElboMonitor(EpochPicture):
         self.active_unit_threshold = active_unit_threshold
         self.history: dict[str, list[list[float]]] = {"train": [], "val": []}
         self._metrics: dict[str, EvidenceMetric] = {}
-        self._pending: list[tuple[Tensor, Tensor]] = []
+        self._pending: list[dict[str, Tensor]] = []
         self._flushed_at = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,12 +111,12 @@ class ElboMonitor(EpochPicture):
     ) -> None:
         # Kept as they are: adding them up costs more than a small model's forward pass, and is
         # done for many steps at once.
-        self._pending.append((outputs["reconstruction"], outputs["kl"]))
+        self._pending.append({name: outputs[name] for name in outputs if name != "loss"})
         step = trainer.global_step
         if step % log_interval(trainer) == 0 and step != self._flushed_at:
             self._flushed_at = step  # a step of several accumulated batches comes here often
-            reconstruction, kl = self._flush()
-            elbo = (reconstruction - kl.sum(1)).mean()
+            terms = self._flush()
+            elbo = (terms["reconstruction"] - terms["kl"].sum(1)).mean()
             pl_module.log("train/elbo_step", elbo, prog_bar=True, logger=False)
             for logger in trainer.loggers:
                 logger.log_metrics({"train/elbo_step": elbo.item()}, step)
@@ -143,7 +139,7 @@ class ElboMonitor(EpochPicture):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._metric("val", outputs["kl"]).update(**outputs)
+        self._metric("val", outputs).update(**outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log_stage("val", trainer, pl_module)
@@ -160,7 +156,7 @@ class ElboMonitor(EpochPicture):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._metric("test", outputs["kl"]).update(**outputs)
+        self._metric("test", outputs).update(**outputs)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log_stage("test", trainer, pl_module)
@@ -177,30 +173,34 @@ class ElboMonitor(EpochPicture):
         if stage in self._metrics:
             self._metrics[stage].reset()
 
-    def _metric(self, stage: str, kl: Tensor) -> EvidenceMetric:
-        """The stage's sums, made when the first ``kl`` ``(B, d)`` shows d and the device."""
+    def _metric(self, stage: str, terms: Mapping[str, Tensor]) -> EvidenceMetric:
+        """The stage's sums, made when the first terms show their shapes and the device."""
         if stage not in self._metrics:
-            metric = EvidenceMetric(kl.shape[1]).to(kl.device)
-            if kl.device.type != "mps":  # Apple's GPUs have no float64
+            device = terms["kl"].device
+            metric = EvidenceMetric({n: term.shape[1:] for n, term in terms.items()}).to(device)
+            if device.type != "mps":  # Apple's GPUs have no float64
                 metric.set_dtype(torch.float64)
             self._metrics[stage] = metric
         return self._metrics[stage]
 
-    def _flush(self) -> tuple[Tensor, Tensor]:
+    def _flush(self) -> dict[str, Tensor]:
         """Adds the waiting training steps to the epoch's sums and returns them joined."""
-        reconstruction, kl = (torch.cat(terms) for terms in zip(*self._pending, strict=True))
+        terms = {
+            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
+        }
         self._pending.clear()
-        self._metric("train", kl).update(reconstruction, kl)
-        return reconstruction, kl
+        self._metric("train", terms).update(**terms)
+        return terms
 
     def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
         # Already summed over processes; sync_dist only tells Lightning not to warn.
         found = self._metrics[stage].compute()
-        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance")
-        if stage != "train":
+        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance", None)
+        if spread is not None:
             found["active_units"] = (spread > self.active_unit_threshold).sum().double()
+        if stage != "train" and len(kl) > 1:
+            each = {f"{stage}/kl_dimension/{i:02d}": float(v) for i, v in enumerate(kl)}
             for logger in trainer.loggers:
-                each = {f"{stage}/kl_dimension/{i:02d}": float(v) for i, v in enumerate(kl)}
                 logger.log_metrics(each, trainer.global_step)
         if stage in self.history and not trainer.sanity_checking:
             point = [

@@ -46,7 +46,7 @@ class LatentSpace(EpochPicture):
         if missing > 0:
             images, labels = batch
             self._parts.append(
-                (outputs["posterior_mean"][:missing], labels[:missing], images[:missing])
+                (outputs["posterior_mean"][:missing].flatten(1), labels[:missing], images[:missing])
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

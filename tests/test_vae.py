@@ -22,7 +22,7 @@ def test_encode_and_decode_return_distributions_of_the_declared_shapes(vae):
     assert isinstance(posterior, Distribution)
     assert (posterior.batch_shape, posterior.event_shape) == ((7,), (3,))
     assert (likelihood.batch_shape, likelihood.event_shape) == ((7,), (1, 6, 5))
-    terms = vae.elbo(x)
+    terms = vae.estimate(x, vae.bound, vae.estimator)
     assert terms.reconstruction.shape == (7,)
     assert terms.kl.shape == (7, 3)
 

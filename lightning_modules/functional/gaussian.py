@@ -1,15 +1,35 @@
-r"""The two Gaussians of a VAE, and the closed form of the divergence between them.
+r"""Gaussians given by their log-variance, and the closed forms of the divergence between them.
 
-.. math:: \mathrm{KL}(N(\mu, \sigma^2) \| N(0, 1)) = \tfrac12(\mu^2 + \sigma^2 - 1 - \log\sigma^2)
+.. math::
+    \mathrm{KL}(N(\mu, \sigma^2) \| N(m, s^2))
+        = \tfrac12\left(\frac{\sigma^2 + (\mu - m)^2}{s^2} - 1 - \log\frac{\sigma^2}{s^2}\right)
 
 Source: Kingma & Welling, *Auto-Encoding Variational Bayes*, 2014, appendix B.
 """
+
+import math
 
 import torch
 from torch import Size, Tensor
 from torch.distributions import Normal, register_kl
 
-__all__ = ["LogVarianceNormal", "StandardNormal", "kl_to_standard_normal"]
+__all__ = [
+    "LOG_VARIANCE_BOUND",
+    "LogVarianceNormal",
+    "StandardNormal",
+    "bounded",
+    "kl_to_standard_normal",
+]
+
+LOG_VARIANCE_BOUND = 15.0
+"""|log σ²| of a posterior stays below this: 5.5e-4 < σ < 1,808, whatever the encoder says."""
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def bounded(raw: Tensor, bound: float = LOG_VARIANCE_BOUND) -> Tensor:
+    """``bound · tanh(raw / bound)``: in (−bound, bound), smooth, and ``raw`` itself near 0."""
+    return bound * (raw / bound).tanh()
 
 
 class LogVarianceNormal(Normal):
@@ -33,6 +53,10 @@ class LogVarianceNormal(Normal):
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + self.scale * noise
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        standardized = (value - self.loc) / self.scale
+        return -0.5 * (standardized.square() + self.log_variance + LOG_2PI)
+
 
 class StandardNormal(Normal):
     """N(0, 1).
@@ -44,6 +68,9 @@ class StandardNormal(Normal):
     def __init__(self, zero: Tensor) -> None:
         super().__init__(zero, torch.ones_like(zero), validate_args=False)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        return -0.5 * (value.square() + LOG_2PI)
+
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(μ, σ²) ‖ N(0, 1)) in nats, elementwise: μ → mean, log σ² → log_variance."""
@@ -51,5 +78,11 @@ def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 @register_kl(LogVarianceNormal, StandardNormal)
-def _kl(q: LogVarianceNormal, _: StandardNormal) -> Tensor:
+def _to_standard(q: LogVarianceNormal, _: StandardNormal) -> Tensor:
     return kl_to_standard_normal(q.loc, q.log_variance)
+
+
+@register_kl(LogVarianceNormal, LogVarianceNormal)
+def _to_any(q: LogVarianceNormal, p: LogVarianceNormal) -> Tensor:
+    # Moved and scaled so that p is N(0, 1); the divergence does not change.
+    return kl_to_standard_normal((q.loc - p.loc) / p.scale, q.log_variance - p.log_variance)

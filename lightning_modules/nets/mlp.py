@@ -1,6 +1,6 @@
 """Multi-layer perceptrons."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -8,7 +8,7 @@ from torch import nn
 __all__ = ["mlp"]
 
 
-def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers ``sizes[0] → sizes[1] → …`` with ``activation`` between them, none at the end.
 
     PyTorch's default initialisation. ``mlp([784, 256, 256, 40])`` maps ``(B, 784)`` to ``(B, 40)``.

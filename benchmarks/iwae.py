@@ -1,0 +1,149 @@
+"""What importance weights cost: seconds per epoch for K draws, against a hand-written loop.
+
+    python benchmarks/iwae.py --root FOLDER      with FOLDER/MNIST/raw/*-ubyte
+
+Both train 784-200-200-50 with tanh on dynamically binarised images in batches of 20, as
+configs/iwae.yaml does. They take turns, several rounds in one process. Timed is training alone;
+seconds are scaled from ``--images`` to an epoch of 55,000. The encoder runs once per image however
+many draws there are, so that the cost grows more slowly than K.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from itertools import product
+from pathlib import Path
+from statistics import median
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from training_loop import Stopwatch
+
+from callbacks.checkpoints import SafeCheckpointIO
+from callbacks.elbo import ElboMonitor
+from callbacks.profiling import Unprofiled, check_for_gpus_once
+from callbacks.resume import ExactResume
+from callbacks.run_record import RunLogger
+from datamodules.mnist import MNISTDataModule
+from elbolab.run_directory import RunDirectory
+from lightning_modules.functional.bounds import ImportanceWeighted
+from lightning_modules.vae import VAE
+
+BATCH = 20
+EPOCH = 55_000
+
+
+class HandWritten(nn.Module):
+    """The importance-weighted auto-encoder as one would write it for a single experiment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Linear(784, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 100)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(50, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 784)
+        )
+
+    def loss(self, x: Tensor, samples: int) -> Tensor:
+        """Negative bound of ``samples`` draws, mean over the batch x ``(B, 784)``."""
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        noise = torch.randn(samples, *mean.shape)
+        z = mean + (0.5 * log_variance).exp() * noise
+        bce = F.binary_cross_entropy_with_logits(
+            self.decoder(z), x.expand(samples, -1, -1), reduction="none"
+        ).sum(-1)
+        ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(-1)
+        return -(ratio - bce).logsumexp(0).mean()
+
+
+def hand_written(root: str, count: int, samples: int) -> float:
+    """Seconds for ``count`` images."""
+    check_for_gpus_once()
+    images, _ = MNISTDataModule(root).load(train=True)
+    model, grey = HandWritten(), images[:count].flatten(1).float() / 255
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-4, fused=True)
+    started = time.perf_counter()
+    for chosen in torch.randperm(count).split(BATCH):
+        optimizer.zero_grad()
+        model.loss(torch.bernoulli(grey[chosen]), samples).backward()
+        optimizer.step()
+    return time.perf_counter() - started
+
+
+def framework(root: str, count: int, samples: int) -> float:
+    """Seconds for ``count`` images of ``fit``."""
+    check_for_gpus_once()
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Stopwatch()
+        trainer = pl.Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            default_root_dir=folder,
+            logger=RunLogger(RunDirectory(Path(folder))),
+            plugins=[SafeCheckpointIO()],
+            profiler=Unprofiled(),
+            limit_val_batches=0,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            callbacks=[ElboMonitor(), ExactResume(0), watch],
+        )
+        data = MNISTDataModule(root, batch_size=BATCH, val_size=60_000 - count, binarize="dynamic")
+        model = VAE(
+            shape=(1, 28, 28),
+            latent_dim=50,
+            hidden=(200, 200),
+            activation=nn.Tanh,
+            bound=lambda: ImportanceWeighted(samples),
+            optimizer=lambda p: torch.optim.Adam(p, lr=1e-3, eps=1e-4, fused=True),
+        )
+        trainer.fit(model, datamodule=data)
+        return watch.seconds
+
+
+def main() -> None:
+    """Runs all rounds and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=4000, help="per run")
+    parser.add_argument("--draws", type=int, nargs="+", default=[1, 5, 50])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    contestants = {"hand-written": hand_written, "elbolab": framework}
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for turn in range(options.rounds + 1):
+        for samples, (name, run) in product(options.draws, contestants.items()):
+            took = run(options.root, options.images, samples) * EPOCH / options.images
+            if turn > 0:  # the first round warms up
+                seconds.setdefault((name, samples), []).append(took)
+    print(f"\n{options.rounds} rounds of {options.images} images, {options.threads} threads")
+    _print_table(seconds, options.draws)
+
+
+def _print_table(seconds: dict[tuple[str, int], list[float]], draws: list[int]) -> None:
+    print("| K | hand-written, s per epoch | elbolab, s per epoch | × hand-written | × K = 1 |")
+    print("|---|---|---|---|---|")
+    for samples in draws:
+        hand, ours = seconds["hand-written", samples], seconds["elbolab", samples]
+        ratio = median(a / b for a, b in zip(ours, hand, strict=True))
+        growth = median(a / b for a, b in zip(ours, seconds["elbolab", draws[0]], strict=True))
+        cells = (
+            f"{median(hand):.1f} ({min(hand):.1f} – {max(hand):.1f})",
+            f"{median(ours):.1f} ({min(ours):.1f} – {max(ours):.1f})",
+            f"{ratio:.2f}",
+            f"{growth:.1f}",
+        )
+        print(f"| {samples} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
