@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -120,7 +121,7 @@ def _config_first(options: list[str]) -> list[str]:
 def _run(name: str, task_class: type[Task], options: list[str]) -> int:
     parser = task_parser(name, task_class)
     config = _parse(parser, options)
-    built = vars(parser.instantiate(config))
+    built = _instantiate(parser, config)
     task = task_class(**{key: built[key] for key in built if key not in OWN_OPTIONS})
     complete = _complete(parser, config)
     try:
@@ -132,6 +133,16 @@ def _run(name: str, task_class: type[Task], options: list[str]) -> int:
         return INTERRUPTED
     _print_summary(name, result, run)
     return 0
+
+
+def _instantiate(parser: ArgumentParser, config: Namespace) -> dict[str, Any]:
+    try:
+        return vars(parser.instantiate(config))
+    except ValueError as error:
+        # Where an option may be None too, jsonargparse hides the one line in a longer one.
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
 
 
 def _execute(name: str, task: Task, context: TaskContext) -> TaskResult:

@@ -20,7 +20,7 @@ from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import RunDirectory
 from tasks.base import GROUP, TaskContext, TaskResult, installed_tasks, write_result
-from tasks.command import main
+from tasks.command import _run, main
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "plugin_project"
@@ -263,3 +263,25 @@ def test_an_empty_table_keeps_its_header_and_an_infinite_metric_is_null(tmp_path
         write_result("t", result, context)
     assert (tmp_path / "none.csv").read_text() == "team,mean\n"
     assert metrics(str(tmp_path)) == {"t/x": None}
+
+
+class Positive:
+    def __init__(self, x: int = 1):
+        if x < 1:
+            raise UserError(f"x must be at least 1, got {x}.")
+
+
+class WithAnOptionThatMayBeNone:
+    """A task."""
+
+    def __init__(self, choice: Positive | None = None):
+        self.choice = choice
+
+    def run(self, context):
+        return TaskResult()
+
+
+def test_a_mistake_inside_an_optional_object_is_still_its_own_line():
+    options = [f"--choice={__name__}.Positive", "--choice.x=0"]
+    with pytest.raises(UserError, match=r"^x must be at least 1, got 0\.$"):
+        _run("optional", WithAnOptionThatMayBeNone, options)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim import SGD
 
@@ -228,3 +228,9 @@ def test_what_does_not_go_together_is_one_line(workplace, capsys, options, said)
     assert said in message
     assert len(message.splitlines()) == 1
     assert not (workplace / "runs").exists()
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "configs").glob("*vae*.yaml")))
+def test_every_configuration_of_the_family_takes_the_glyphs(workplace, name):
+    typed = ["--config", f"configs/{name}.yaml", "--data", "GlyphDataModule", *SMALL[:6]]
+    assert cli.main(["fit", *typed, "--trainer.fast_dev_run", "2"]) == 0
