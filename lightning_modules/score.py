@@ -28,6 +28,7 @@ from lightning_modules.functional.score import Score
 from lightning_modules.functional.score_matching import Hyvarinen, ScoreLoss, hyvarinen
 from lightning_modules.hyperparameters import keep_plain_hyperparameters
 from lightning_modules.nets.score_net import ScoreMLP, ScoreNet
+from lightning_modules.optimization import build_optimizers
 
 __all__ = ["ScoreModel"]
 
@@ -144,14 +145,7 @@ class ScoreModel(LightningModule):
         return {"log_prob": self.log_prob(batch[0])}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self._optimizer(self.net.parameters())
-        if self._lr_scheduler is None:
-            return optimizer
-        schedule = self._lr_scheduler(optimizer)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},
-        }
+        return build_optimizers(self, self.net.parameters(), self._optimizer, self._lr_scheduler)
 
 
 def _average(decay: float, averaged: Any, current: Any, steps: Tensor | int) -> None:

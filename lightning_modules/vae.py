@@ -57,7 +57,8 @@ class VAE(LightningModule):
         estimator: How its gradient is estimated.
         kl_weight: β ≥ 0, the weight of the KL term, over the epochs of training.
         nll_samples: K of ``test/nll``; by default 5,000 for binary images and 100 for others.
-        nll_memory: What ``test/nll`` may take for the draws that it decodes at once, in MiB.
+        nll_memory: What ``test/nll`` may take for the draws that it decodes at once, in MiB, beside
+            50 latents for each image of the batch.
         optimizer: Builds the optimiser from the parameters.
         lr_scheduler: Builds a schedule from the optimiser, stepped once per epoch.
 
