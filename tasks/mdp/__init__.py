@@ -9,22 +9,10 @@
     print(found.v, found.policy, found.bound)  # bound: how far v can be from v_*
 """
 
-import sys
+from tasks.registration import register_in_time
 
-__all__ = ["register_environments"]
-
-
-def register_environments() -> None:
-    """Makes ``gymnasium.make("SpaceExploration-v0")`` known; a second call changes nothing."""
-    from gymnasium.envs.registration import register, registry
-
-    if "SpaceExploration-v0" not in registry:
-        register(
-            "SpaceExploration-v0",
-            entry_point="tasks.mdp.environment:SpaceExploration",
-            max_episode_steps=100,
-        )
-
-
-if "gymnasium" in sys.modules:  # gymnasium.make("tasks.mdp:…") imports this; --help does not wait
-    register_environments()
+register_in_time(
+    "SpaceExploration-v0",
+    "tasks.mdp.environment:SpaceExploration",
+    max_episode_steps=100,
+)

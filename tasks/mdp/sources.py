@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 from elbolab.errors import UserError, did_you_mean
-from tasks.mdp import register_environments
 from tasks.mdp.environment import mdp_of
 from tasks.mdp.files import read_mdp
 from tasks.mdp.garnet import Garnet, random_mdp
@@ -40,7 +39,6 @@ def find_environment(name: str) -> Any:
     Raises:
         UserError: If there is none of that name, or it cannot be made.
     """
-    register_environments()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions that are out of date

@@ -15,7 +15,7 @@ before they are asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tasks.qwop.registration import register_in_time
+from tasks.registration import register_in_time
 
 if TYPE_CHECKING:
     from tasks.qwop.environment import QWOPEnv
@@ -37,4 +37,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-register_in_time()
+register_in_time("QWOP-v0", "tasks.qwop.environment:QWOPEnv")
