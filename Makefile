@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	@echo "Watch this and every other run in a browser: $(BIN)/tensorboard --logdir runs"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

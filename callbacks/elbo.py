@@ -10,8 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.pictures import EpochPicture
-from callbacks.trainer_facts import log_interval
+from callbacks.stage_monitor import History, Rows, StageMonitor, curve_picture
 from elbolab.pictures import new_figure
 
 __all__ = ["ElboMonitor", "EvidenceMetric"]
@@ -71,7 +70,7 @@ class EvidenceMetric(Metric):
         return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"]}
 
 
-class ElboMonitor(EpochPicture):
+class ElboMonitor(StageMonitor):
     """Logs the bound's terms in nats per example, for any module whose steps return them.
 
     A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, or ``(B, 1)`` where it has
@@ -79,8 +78,7 @@ class ElboMonitor(EpochPicture):
     ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/reconstruction``, ``*/kl``,
     ``*/bound`` and ``*/nll``, and standard errors; in evaluation ``*/active_units`` and, to the
     logger only, ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the
-    curve of −ELBO and KL against reconstruction, one point an epoch. The training figures of an
-    epoch in which a run was resumed are those of the rest of that epoch.
+    curve of −ELBO and KL against reconstruction, one point an epoch.
 
     Args:
         active_unit_threshold: A latent dimension is active when the variance over examples of
@@ -92,74 +90,24 @@ class ElboMonitor(EpochPicture):
     def __init__(self, active_unit_threshold: float = 0.01, every_n_epochs: int = 10) -> None:
         super().__init__(every_n_epochs)
         self.active_unit_threshold = active_unit_threshold
-        self.history: dict[str, list[list[float]]] = {"train": [], "val": []}
-        self._metrics: dict[str, EvidenceMetric] = {}
-        self._pending: list[dict[str, Tensor]] = []
-        self._flushed_at = 0
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history}
+    def rows(self, outputs: dict[str, Any]) -> Rows:
+        return {name: value for name, value in outputs.items() if name != "loss"}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.history = state_dict["history"]
+    def new_metric(self, pl_module: LightningModule, rows: Rows) -> Metric:
+        return EvidenceMetric({name: value.shape[1:] for name, value in rows.items()})
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("train")
+    def in_step(self, rows: Rows) -> dict[str, Tensor]:
+        return {"elbo": (rows["reconstruction"] - rows["kl"].sum(1)).mean()}
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        # Kept as they are: adding them up costs more than a small model's forward pass, and is
-        # done for many steps at once.
-        self._pending.append({name: outputs[name] for name in outputs if name != "loss"})
-        step = trainer.global_step
-        if step % log_interval(trainer) == 0 and step != self._flushed_at:
-            self._flushed_at = step  # a step of several accumulated batches comes here often
-            terms = self._flush()
-            elbo = (terms["reconstruction"] - terms["kl"].sum(1)).mean()
-            pl_module.log("train/elbo_step", elbo, prog_bar=True, logger=False)
-            for logger in trainer.loggers:
-                logger.log_metrics({"train/elbo_step": elbo.item()}, step)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._pending:
-            self._flush()
-        self._log_stage("train", trainer, pl_module)
-        super().on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("val")
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._metric("val", outputs).update(**outputs)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("val", trainer, pl_module)
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("test")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._metric("test", outputs).update(**outputs)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("test", trainer, pl_module)
+    def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        found = metric.compute()
+        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance", None)
+        if spread is not None:
+            found["active_units"] = (spread > self.active_unit_threshold).sum().double()
+        each = {f"kl_dimension/{i:02d}": value for i, value in enumerate(kl)}
+        shown = {"elbo": found.pop("elbo"), **found}
+        return shown, each if stage != "train" and len(kl) > 1 else {}
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         if not all(self.history.values()):
@@ -169,71 +117,21 @@ class ElboMonitor(EpochPicture):
             "kl_against_reconstruction": _kl_against_reconstruction(self.history["val"]),
         }
 
-    def _reset(self, stage: str) -> None:
-        if stage in self._metrics:
-            self._metrics[stage].reset()
 
-    def _metric(self, stage: str, terms: Mapping[str, Tensor]) -> EvidenceMetric:
-        """The stage's sums, made when the first terms show their shapes and the device."""
-        if stage not in self._metrics:
-            device = terms["kl"].device
-            metric = EvidenceMetric({n: term.shape[1:] for n, term in terms.items()}).to(device)
-            if device.type != "mps":  # Apple's GPUs have no float64
-                metric.set_dtype(torch.float64)
-            self._metrics[stage] = metric
-        return self._metrics[stage]
-
-    def _flush(self) -> dict[str, Tensor]:
-        """Adds the waiting training steps to the epoch's sums and returns them joined."""
-        terms = {
-            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
-        }
-        self._pending.clear()
-        self._metric("train", terms).update(**terms)
-        return terms
-
-    def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Already summed over processes; sync_dist only tells Lightning not to warn.
-        found = self._metrics[stage].compute()
-        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance", None)
-        if spread is not None:
-            found["active_units"] = (spread > self.active_unit_threshold).sum().double()
-        if stage != "train" and len(kl) > 1:
-            each = {f"{stage}/kl_dimension/{i:02d}": float(v) for i, v in enumerate(kl)}
-            for logger in trainer.loggers:
-                logger.log_metrics(each, trainer.global_step)
-        if stage in self.history and not trainer.sanity_checking:
-            point = [
-                trainer.current_epoch + 1,
-                *(float(found[k]) for k in ("reconstruction", "kl")),
-            ]
-            self.history[stage].append(point)
-        values = {f"{stage}/{name}": value.float() for name, value in found.items()}
-        shown = values.pop(f"{stage}/elbo")
-        pl_module.log(
-            f"{stage}/elbo", shown, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True
-        )
-        pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
+def _elbo_curve(history: History) -> Figure:
+    curves = {
+        label: ([point["epoch"] for point in points], [-point["elbo"] for point in points])
+        for label, points in zip(("training", "validation"), history.values(), strict=True)
+    }
+    return curve_picture(curves, "−ELBO [nats per image]", "Negative ELBO per epoch")
 
 
-def _elbo_curve(history: dict[str, list[list[float]]]) -> Figure:
-    figure = new_figure(6.0, 4.0)
-    axes = figure.add_subplot()
-    for stage, label in (("train", "training"), ("val", "validation")):
-        epochs, reconstruction, kl = zip(*history[stage], strict=True)
-        loss = [k - r for r, k in zip(reconstruction, kl, strict=True)]
-        axes.plot(epochs, loss, label=f"{label}: {loss[-1]:.2f}", marker=".", markersize=4)
-    axes.set(xlabel="epoch", ylabel="−ELBO [nats per image]", title="Negative ELBO per epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
-    axes.grid(alpha=0.3)
-    return figure
-
-
-def _kl_against_reconstruction(points: list[list[float]]) -> Figure:
+def _kl_against_reconstruction(points: list[dict[str, float]]) -> Figure:
     figure = new_figure(6.0, 4.5)
     axes = figure.add_subplot()
-    epochs, reconstruction, kl = zip(*points, strict=True)
+    epochs, reconstruction, kl = (
+        [point[name] for point in points] for name in ("epoch", "reconstruction", "kl")
+    )
     axes.plot(reconstruction, kl, color="0.8", zorder=1)
     scatter = axes.scatter(reconstruction, kl, c=epochs, s=16, zorder=2)
     figure.colorbar(scatter, label="epoch").locator = MaxNLocator(integer=True)

@@ -1,14 +1,13 @@
 """How noisy each estimator of the bound's gradient is, on the model as it trains."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.pictures import EpochPicture
+from callbacks.pictures import ValidationPicture
 from callbacks.trainer_facts import require
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
@@ -44,7 +43,7 @@ WARM_UP = 10
 """Draws that are not counted, for baselines that learn from the draws before."""
 
 
-class GradientNoiseMonitor(EpochPicture):
+class GradientNoiseMonitor(ValidationPicture):
     """Variance and signal-to-noise ratio of every estimator that fits, on one fixed batch.
 
     The ELBO and the importance-weighted bound of K draws are differentiated again and again on the
@@ -71,34 +70,21 @@ class GradientNoiseMonitor(EpochPicture):
         seed: int = 0,
         every_n_epochs: int = 10,
     ) -> None:
-        super().__init__(every_n_epochs)
+        super().__init__(num_images, every_n_epochs)
         if draws < 2:
             raise UserError(f"draws must be at least 2 for a variance, got {draws}.")
         self.bounds: tuple[Bound, ...] = (Elbo(samples), ImportanceWeighted(samples))
-        self.num_images, self.draws, self.seed = num_images, draws, seed
-        self._images: Tensor | None = None
+        self.draws, self.seed = draws, seed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         require(pl_module, VAE, self)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if batch_idx == 0:
-            self._images = batch[0][: self.num_images]
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if self._images is None:
-            return {}
+    def draw_from(
+        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+    ) -> dict[str, Figure]:
         model = require(pl_module, VAE, self)
         # Validation's tensors are inference tensors, which no gradient can be taken through.
-        images = self._images.clone()
+        images = examples.clone()
         found = {
             (type(bound).__name__, estimator.label): self._measure(model, bound, estimator, images)
             for bound in self.bounds

@@ -4,13 +4,12 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.pictures import EpochPicture
-from callbacks.trainer_facts import ScoreBased, log_interval, require
+from callbacks.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.trainer_facts import ScoreBased, require
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 
@@ -36,7 +35,7 @@ class LevelMetric(Metric):
         self.add_state("total", torch.zeros(len(names), bands), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(bands), dist_reduce_fx="sum")
 
-    def update(self, k: Tensor, values: dict[str, Tensor]) -> None:
+    def update(self, k: Tensor, **values: Tensor) -> None:
         """Adds B examples: their levels k ``(B,)`` and each quantity ``(B,)``."""
         band = (k - 1) * self.bands // self.steps
         rows = torch.stack([values[name] for name in self.names]).to(self.total)
@@ -60,7 +59,7 @@ class LevelMetric(Metric):
         return f"{first:03d}-{last:03d}"
 
 
-class HyvarinenMonitor(EpochPicture):
+class HyvarinenMonitor(StageMonitor):
     """Logs what score models return per noise level: ``k`` ``(B,)`` and ``by_level`` of ``(B,)``s.
 
     Logged are the mean of each quantity, ``val/hyvarinen`` for one, and its mean in each band of
@@ -81,76 +80,33 @@ class HyvarinenMonitor(EpochPicture):
         if bands < 1:
             raise UserError(f"bands must be at least 1, got {bands}.")
         self.bands = bands
-        self.history: dict[str, list[dict[str, float]]] = {"train": [], "val": []}
         self._per_band: dict[str, dict[str, float]] = {}
-        self._metrics: dict[str, LevelMetric] = {}
-        self._pending: list[dict[str, Any]] = []
-        self._flushed_at = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         require(pl_module, ScoreBased, self)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history}
+    def rows(self, outputs: dict[str, Any]) -> Rows:
+        return {"k": outputs["k"], **outputs["by_level"]}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.history = state_dict["history"]
+    def new_metric(self, pl_module: LightningModule, rows: Rows) -> Metric:
+        steps = require(pl_module, ScoreBased, self).schedule.steps
+        return LevelMetric(steps, self.bands, [name for name in rows if name != "k"])
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._pending.clear()
-        self._reset("train")
+    def in_step(self, rows: Rows) -> dict[str, Tensor]:
+        return {name: value.mean() for name, value in rows.items() if name != "k"}
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._pending.append(outputs)  # added up for many steps at once, as in the ELBO monitor
-        step = trainer.global_step
-        if step % log_interval(trainer) == 0 and step != self._flushed_at:
-            self._flushed_at = step  # a step of several accumulated batches comes here often
-            for name, value in self._flush(pl_module).items():
-                pl_module.log(f"train/{name}_step", value, prog_bar=True, logger=False)
-                for logger in trainer.loggers:
-                    logger.log_metrics({f"train/{name}_step": value.item()}, step)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._pending:
-            self._flush(pl_module)
-        self._log_stage("train", trainer, pl_module)
-        super().on_train_epoch_end(trainer, pl_module)
-
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("val")
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._add("val", pl_module, outputs["k"], outputs["by_level"])
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("val", trainer, pl_module)
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("test")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._add("test", pl_module, outputs["k"], outputs["by_level"])
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("test", trainer, pl_module)
+    def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        shown, per_band = metric.compute()
+        if "hyvarinen_true" in shown:
+            shown["hyvarinen_excess"] = shown["hyvarinen"] - shown["hyvarinen_true"]
+        if stage == "val":
+            self._per_band = {
+                name: {band: value.item() for band, value in bands.items()}
+                for name, bands in per_band.items()
+            }
+        for name, bands in per_band.items():
+            shown |= {f"{name}_band/{band}": value for band, value in bands.items()}
+        return shown, {}
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         figures = {}
@@ -160,61 +116,20 @@ class HyvarinenMonitor(EpochPicture):
             figures["noise_bands"] = _noise_bands(self._per_band)
         return figures
 
-    def _reset(self, stage: str) -> None:
-        if stage in self._metrics:
-            self._metrics[stage].reset()
 
-    def _add(self, stage: str, module: Any, k: Tensor, values: dict[str, Tensor]) -> None:
-        if stage not in self._metrics:
-            metric = LevelMetric(module.schedule.steps, self.bands, list(values)).to(k.device)
-            if k.device.type != "mps":  # Apple's GPUs have no float64
-                metric.set_dtype(torch.float64)
-            self._metrics[stage] = metric
-        self._metrics[stage].update(k, values)
-
-    def _flush(self, module: LightningModule) -> dict[str, Tensor]:
-        """Adds the waiting training steps to the epoch's sums and returns their means."""
-        k = torch.cat([step["k"] for step in self._pending])
-        names = self._pending[0]["by_level"]
-        values = {n: torch.cat([step["by_level"][n] for step in self._pending]) for n in names}
-        self._pending.clear()
-        self._add("train", module, k, values)
-        return {name: value.mean() for name, value in values.items()}
-
-    def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Already summed over processes; sync_dist only tells Lightning not to warn.
-        overall, per_band = self._metrics[stage].compute()
-        if "hyvarinen_true" in overall:
-            overall["hyvarinen_excess"] = overall["hyvarinen"] - overall["hyvarinen_true"]
-        if stage in self.history and not trainer.sanity_checking:
-            point = {name: float(value) for name, value in overall.items()}
-            self.history[stage].append({"epoch": trainer.current_epoch + 1, **point})
-        if stage == "val":
-            self._per_band = {
-                name: {band: float(value) for band, value in bands.items()}
-                for name, bands in per_band.items()
-            }
-        values = {f"{stage}/{name}": value.float() for name, value in overall.items()}
-        for name, bands in per_band.items():
-            values |= {f"{stage}/{name}_band/{b}": value.float() for b, value in bands.items()}
-        pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
-
-
-def _loss_curve(history: dict[str, list[dict[str, float]]]) -> Figure:
-    figure = new_figure(6.0, 4.0)
-    axes = figure.add_subplot()
-    for stage, label in (("train", "training, its shares of levels"), ("val", "validation")):
-        points = history[stage]
-        epochs = [point["epoch"] for point in points]
-        for name in (n for n in points[0] if n not in ("epoch", "hyvarinen_excess")):
-            values = [point[name] for point in points]
-            readable = name.replace("_", " ")
-            axes.plot(epochs, values, label=f"{label}, {readable}: {values[-1]:.3g}")
-    axes.set(xlabel="epoch", ylabel="λ-weighted mean", title="Score matching per epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=7)
-    axes.grid(alpha=0.3)
-    return figure
+def _loss_curve(history: History) -> Figure:
+    curves = {}
+    for label, points in zip(
+        ("training, its shares of levels", "validation"), history.values(), strict=True
+    ):
+        for name in points[0]:
+            if name in ("epoch", "hyvarinen_excess") or "/" in name:
+                continue
+            curves[f"{label}, {name.replace('_', ' ')}"] = (
+                [point["epoch"] for point in points],
+                [point[name] for point in points],
+            )
+    return curve_picture(curves, "λ-weighted mean", "Score matching per epoch")
 
 
 def _noise_bands(per_band: dict[str, dict[str, float]]) -> Figure:

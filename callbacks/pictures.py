@@ -18,7 +18,7 @@ from callbacks.trainer_facts import (
 )
 from elbolab.pictures import image_grid, write_picture
 
-__all__ = ["EpochPicture", "Reconstructions", "SampleGrid"]
+__all__ = ["EpochPicture", "Reconstructions", "SampleGrid", "ValidationPicture"]
 
 
 class EpochPicture(Callback, ABC):
@@ -67,6 +67,43 @@ class EpochPicture(Callback, ABC):
             )
 
 
+class ValidationPicture(EpochPicture):
+    """A picture made from the first validation examples; a new one writes ``draw_from``.
+
+    Args:
+        num_examples: How many of them.
+        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
+    """
+
+    def __init__(self, num_examples: int, every_n_epochs: int = 10) -> None:
+        super().__init__(every_n_epochs)
+        self.num_examples = num_examples
+        self._examples: Tensor | None = None
+
+    @abstractmethod
+    def draw_from(
+        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+    ) -> dict[str, Figure]:
+        """The figures to write, by name, made from examples ``(n, *shape)``."""
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx == 0:
+            self._examples = batch[0][: self.num_examples]
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
+        if self._examples is None:
+            return {}
+        return self.draw_from(trainer, pl_module, self._examples)
+
+
 class SampleGrid(EpochPicture):
     """Samples of a generative module, from the same noise at every drawing, so that epochs compare.
 
@@ -97,7 +134,7 @@ class SampleGrid(EpochPicture):
         return {"samples": image_grid(images, title, self.columns)}
 
 
-class Reconstructions(EpochPicture):
+class Reconstructions(ValidationPicture):
     """Validation images above what the module makes of them: ``reconstruct(x) -> x̂``.
 
     Args:
@@ -106,30 +143,16 @@ class Reconstructions(EpochPicture):
     """
 
     def __init__(self, num_images: int = 12, every_n_epochs: int = 10) -> None:
-        super().__init__(every_n_epochs)
-        self.num_images = num_images
-        self._images: Tensor | None = None
+        super().__init__(num_images, every_n_epochs)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         require(pl_module, Reconstructing, self)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if batch_idx == 0:
-            self._images = batch[0][: self.num_images]
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if self._images is None:
-            return {}
+    def draw_from(
+        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+    ) -> dict[str, Figure]:
         module = require(pl_module, Reconstructing, self)
-        pairs = torch.cat([self._images, module.reconstruct(self._images)]).float().cpu()
+        pairs = torch.cat([examples, module.reconstruct(examples)]).float().cpu()
         title = f"Reconstructions of validation images after epoch {trainer.current_epoch + 1}"
-        grid = image_grid(pairs.numpy(), title, len(self._images), ["image", "model"])
+        grid = image_grid(pairs.numpy(), title, len(examples), ["image", "model"])
         return {"reconstructions": grid}

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.pictures import EpochPicture
+from callbacks.pictures import ValidationPicture
 from callbacks.point_pictures import Frames, animation, cloud, snapshot_grid
 from callbacks.trainer_facts import ScoreBased, TrueScore, require, run_of, writes_files
 from elbolab.errors import UserError
@@ -19,7 +19,7 @@ from lightning_modules.functional.schedule import Schedule, noise_like
 __all__ = ["ScoreTrajectories"]
 
 
-class ScoreTrajectories(EpochPicture):
+class ScoreTrajectories(ValidationPicture):
     """Clouds of points on their way: forward, backward, with the true score and with none.
 
     Drawn are ``forward_process``, ``reverse_trajectory`` (also an animated GIF beside it),
@@ -46,7 +46,7 @@ class ScoreTrajectories(EpochPicture):
         seed: int = 0,
         every_n_epochs: int = 20,
     ) -> None:
-        super().__init__(every_n_epochs)
+        super().__init__(num_points, every_n_epochs)
         if num_points < 1 or snapshots < 2 or frames == 1 or frames < 0:
             raise UserError(
                 "ScoreTrajectories needs num_points of at least 1 and snapshots and frames of at "
@@ -54,26 +54,13 @@ class ScoreTrajectories(EpochPicture):
             )
         self.num_points, self.snapshots = num_points, snapshots
         self.frames, self.seed = frames, seed
-        self._data: Tensor | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         require(pl_module, ScoreBased, self)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,
-        batch: tuple[Tensor, ...],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if batch_idx == 0:
-            self._data = batch[0][: self.num_points]
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if self._data is None:
-            return {}
+    def draw_from(
+        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+    ) -> dict[str, Figure]:
         module = require(pl_module, ScoreBased, self)
         scores: dict[str, ScoreFunction] = {"learned score": module.score}
         if isinstance(pl_module, TrueScore):
@@ -85,10 +72,10 @@ class ScoreTrajectories(EpochPicture):
         grids = {name: _spread(path, self.snapshots) for name, path in paths.items()}
         after = f"after epoch {trainer.current_epoch + 1}"
         return {
-            "forward_process": _forward(self._data, module.schedule, self.snapshots, self.seed),
+            "forward_process": _forward(examples, module.schedule, self.snapshots, self.seed),
             "reverse_trajectory": snapshot_grid(grids, f"From noise to samples, {after}"),
             "no_score_walk": self._no_score(module, grids["learned score"]),
-            "samples_compared": _compared(self._data, paths, after),
+            "samples_compared": _compared(examples, paths, after),
         }
 
     def _reverse(

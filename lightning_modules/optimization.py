@@ -1,5 +1,6 @@
 """Learning-rate schedules that know how long the run is."""
 
+import math
 from collections.abc import Iterable
 
 from pytorch_lightning import LightningModule
@@ -9,7 +10,25 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-__all__ = ["StagedDecay", "build_optimizers"]
+from elbolab.errors import UserError
+
+__all__ = ["CosineDecay", "StagedDecay", "build_optimizers"]
+
+
+class CosineDecay(LambdaLR):
+    """A learning rate that falls along half a cosine to zero over the run.
+
+    Args:
+        optimizer: The optimiser.
+        epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+    """
+
+    def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
+        self.epochs = epochs
+        super().__init__(optimizer, self._factor)
+
+    def _factor(self, epoch: int) -> float:
+        return (1 + math.cos(math.pi * min(epoch / max(self.epochs, 1), 1))) / 2
 
 
 class StagedDecay(LambdaLR):
@@ -44,13 +63,22 @@ def build_optimizers(
     """What ``configure_optimizers`` returns: the schedule is stepped once per epoch.
 
     A schedule whose ``epochs`` is 0 gets the trainer's ``max_epochs``.
+
+    Raises:
+        UserError: If it needs that and the trainer has none.
     """
     built = optimizer(parameters)
     if lr_scheduler is None:
         return built
     schedule = lr_scheduler(built)
     if getattr(schedule, "epochs", None) == 0:
-        schedule.epochs = module.trainer.max_epochs  # pyright: ignore
+        epochs = module.trainer.max_epochs
+        if epochs is None or epochs < 1:
+            raise UserError(
+                f"{type(schedule).__name__} needs the length of the run: give trainer.max_epochs, "
+                f"got {epochs}, or its own epochs."
+            )
+        schedule.epochs = epochs  # pyright: ignore
     return {
         "optimizer": built,
         "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},

@@ -129,7 +129,7 @@ def test_level_metric_means_are_exact_whatever_the_batches():
     for size in (1, 64, 200):
         metric = LevelMetric(30, 4, ["a"]).set_dtype(torch.float64)
         for part, value in zip(k.split(size), values.split(size), strict=True):
-            metric.update(part, {"a": value})
+            metric.update(part, a=value)
         overall, bands = metric.compute()
         assert float(overall["a"]) == pytest.approx(float(values.double().mean()))
         assert list(bands["a"]) == ["001-008", "009-015", "016-023", "024-030"]

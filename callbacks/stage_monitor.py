@@ -1,0 +1,180 @@
+"""The base of monitors: what steps return for each example becomes exact figures of each stage."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import Metric
+
+from callbacks.pictures import EpochPicture
+from callbacks.trainer_facts import log_interval
+from elbolab.pictures import new_figure
+
+__all__ = ["History", "Rows", "StageMonitor", "curve_picture"]
+
+Rows = dict[str, Tensor]
+"""Tensors by name whose rows belong to examples, ``(B, …)`` each."""
+
+History = dict[str, list[dict[str, float]]]
+"""Figures of training and of validation, one entry an epoch."""
+
+
+class StageMonitor(EpochPicture):
+    """Adds up what a module's steps return and logs the figures of each stage when it ends.
+
+    The sums run over examples, in float64 where the device has it, and are joined over processes:
+    neither the batch size nor the number of processes shows. A new monitor writes ``rows``,
+    ``new_metric``, ``in_step`` and ``figures``. The training figures of an epoch in which a run was
+    resumed are those of the rest of that epoch.
+
+    Args:
+        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
+    """
+
+    def __init__(self, every_n_epochs: int = 10) -> None:
+        super().__init__(every_n_epochs)
+        self.history: History = {"train": [], "val": []}
+        self._metrics: dict[str, Metric] = {}
+        self._pending: list[Rows] = []
+        self._flushed_at = 0
+
+    @abstractmethod
+    def rows(self, outputs: dict[str, Any]) -> Rows:
+        """What of a step's outputs is added up."""
+
+    @abstractmethod
+    def new_metric(self, pl_module: LightningModule, rows: Rows) -> Metric:
+        """The sums of a stage, whose first rows these are: ``update(**rows)``."""
+
+    @abstractmethod
+    def in_step(self, rows: Rows) -> dict[str, Tensor]:
+        """Scalars shown in the midst of a training epoch, as ``train/NAME_step``."""
+
+    @abstractmethod
+    def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Scalars of a finished stage, by name; and those that go to the logger only."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = state_dict["history"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pending.clear()
+        self._reset("train")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Kept as they are: adding them up costs more than a small model's forward pass, and is
+        # done for many steps at once.
+        self._pending.append(self.rows(outputs))
+        step = trainer.global_step
+        if step % log_interval(trainer) == 0 and step != self._flushed_at:
+            self._flushed_at = step  # a step of several accumulated batches comes here often
+            for name, value in self.in_step(self._flush(pl_module)).items():
+                pl_module.log(f"train/{name}_step", value, prog_bar=True, logger=False)
+                for logger in trainer.loggers:
+                    logger.log_metrics({f"train/{name}_step": value.item()}, step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._pending:
+            self._flush(pl_module)
+        self._log_stage("train", trainer, pl_module)
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._reset("val")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._add("val", pl_module, self.rows(outputs))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_stage("val", trainer, pl_module)
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._reset("test")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._add("test", pl_module, self.rows(outputs))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_stage("test", trainer, pl_module)
+
+    def _reset(self, stage: str) -> None:
+        if stage in self._metrics:
+            self._metrics[stage].reset()
+
+    def _add(self, stage: str, pl_module: LightningModule, rows: Rows) -> None:
+        if stage not in self._metrics:  # made when the first rows show their shapes and device
+            device = next(iter(rows.values())).device
+            metric = self.new_metric(pl_module, rows).to(device)
+            if device.type != "mps":  # Apple's GPUs have no float64
+                metric.set_dtype(torch.float64)
+            self._metrics[stage] = metric
+        self._metrics[stage].update(**rows)
+
+    def _flush(self, pl_module: LightningModule) -> Rows:
+        """Adds the waiting training steps to the epoch's sums and returns them joined."""
+        rows = {
+            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
+        }
+        self._pending.clear()
+        self._add("train", pl_module, rows)
+        return rows
+
+    def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
+        shown, logger_only = self.figures(stage, self._metrics[stage])
+        for logger in trainer.loggers if logger_only else ():
+            values = {f"{stage}/{name}": value.item() for name, value in logger_only.items()}
+            logger.log_metrics(values, trainer.global_step)
+        if stage in self.history and not trainer.sanity_checking:
+            point = {name: value.item() for name, value in shown.items()}
+            self.history[stage].append({"epoch": trainer.current_epoch + 1, **point})
+        # Already summed over processes; sync_dist only tells Lightning not to warn.
+        for number, (name, value) in enumerate(shown.items()):
+            pl_module.log(
+                f"{stage}/{name}",
+                value.float(),
+                prog_bar=number == 0,
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+            )
+
+
+def curve_picture(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, title: str
+) -> Figure:
+    """Curves over epochs, by name: epochs and values; the last value stands in the legend."""
+    figure = new_figure(6.0, 4.0)
+    axes = figure.add_subplot()
+    for label, (epochs, values) in curves.items():
+        axes.plot(epochs, values, label=f"{label}: {values[-1]:.4g}", marker=".", markersize=4)
+    axes.set(xlabel="epoch", ylabel=unit, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return figure
