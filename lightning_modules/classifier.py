@@ -1,0 +1,110 @@
+"""A small convolutional classifier: the judge of conditional samples."""
+
+from collections.abc import Sequence
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Adam
+
+from elbolab.errors import UserError
+from lightning_modules.hyperparameters import keep_plain_hyperparameters
+from lightning_modules.optimization import build_optimizers
+
+__all__ = ["DigitClassifier"]
+
+
+class DigitClassifier(LightningModule):
+    """p(y|x) from two convolutions of 3 × 3, each halved by a maximum, and one hidden layer.
+
+    Steps return for each example the ``cross_entropy`` in nats, whether the guess was ``correct``
+    and the ``label``, ``(B,)`` each; the accuracy monitor logs them.
+
+    Args:
+        shape: Shape of one image ``(c, h, w)``, h and w at least 4; the command line takes it from
+            the data.
+        classes: Number of labels 0, 1, …
+        channels: Of the two convolutions.
+        num_features: Width of the hidden layer, whose values are the features of an image.
+        dropout: Share of the features dropped in training, in [0, 1).
+        optimizer: Builds the optimiser from the parameters.
+        lr_scheduler: Builds a schedule from the optimiser, stepped once per epoch.
+
+    Raises:
+        UserError: If the shape is no image's, or a size or the dropout is out of range.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int = 10,
+        channels: tuple[int, int] = (32, 64),
+        num_features: int = 128,
+        dropout: float = 0.4,
+        optimizer: OptimizerCallable = lambda p: Adam(p, lr=1e-3, fused=True),
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        if len(shape) != 3 or min(shape[1:]) < 4:
+            raise UserError(
+                f"a classifier takes images (c, h, w) of 4 × 4 pixels or more, got {tuple(shape)}."
+            )
+        if min(classes, num_features, *channels) < 1:
+            raise UserError(
+                "classes, channels and num_features must be at least 1, "
+                f"got {classes}, {tuple(channels)} and {num_features}."
+            )
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1, got {dropout}.")
+        self.save_hyperparameters()
+        keep_plain_hyperparameters(self)
+        self.shape, self.classes, self.num_features = torch.Size(shape), classes, num_features
+        first, second = channels
+        pooled = (shape[1] // 4) * (shape[2] // 4)
+        self.features = nn.Sequential(
+            nn.Conv2d(shape[0], first, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(first, second, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(second * pooled, num_features),
+            nn.ReLU(),
+        )
+        self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, classes))
+        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+
+    def forward(self, x: Tensor) -> Tensor:
+        """log p(y|x) up to a constant, ``(B, classes)``, for images x ``(B, *shape)`` in [0, 1]."""
+        return self.last(self.features(x))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        found = self._judge(*batch)
+        return {**found, "loss": found["cross_entropy"].mean()}
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        return self._judge(*batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        return self._judge(*batch)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        return {"probabilities": self(batch[0]).softmax(1)}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return build_optimizers(self, self.parameters(), self._optimizer, self._lr_scheduler)
+
+    def _judge(self, x: Tensor, label: Tensor) -> dict[str, Tensor]:
+        if int(label.max()) >= self.classes:
+            raise UserError(
+                f"label {int(label.max())} is not among the {self.classes} classes of the "
+                "classifier: give model.classes."
+            )
+        logits = self(x).float()
+        entropy = F.cross_entropy(logits, label, reduction="none")
+        correct = (logits.argmax(1) == label).to(entropy.dtype)
+        return {"cross_entropy": entropy, "correct": correct, "label": label}
