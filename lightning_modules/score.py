@@ -105,7 +105,7 @@ class ScoreModel(LightningModule):
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p_0(x), ``(B,)``, in nats for x ``(B, d)``, by the probability-flow ODE."""
+        """log p_0(x), ``(B,)``, in nats for x ``(B, d)``, by the probability-flow ODE."""
         return flow_log_prob(self.score, x, self.schedule, self.flow_steps)
 
     def noise(self, n: int, generator: Generator | None = None) -> Tensor:

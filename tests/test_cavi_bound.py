@@ -60,7 +60,7 @@ def log_marginal(model, x, s):
 
 
 def log_prior(model, z, k):
-    """Log p(Z), π integrated out where it is learned."""
+    """log p(Z), π integrated out where it is learned."""
     if isinstance(model.weights, FixedWeights):
         return np.log(np.array(model.weights.probabilities or [1.0]))[z].sum() if k > 1 else 0.0
     c, counts = model.weights.concentration, np.bincount(z, minlength=k)
@@ -68,7 +68,7 @@ def log_prior(model, z, k):
 
 
 def log_evidence(model, events, k):
-    """Log p(x, S) by enumeration of Z; events that go together are integrated once."""
+    """log p(x, S) by enumeration of Z; events that go together are integrated once."""
     together = {}
     for mask in product((False, True), repeat=len(events)):
         rows = np.array(mask)

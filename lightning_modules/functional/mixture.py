@@ -35,7 +35,7 @@ class MixtureScore(Score):
         self.sigma_0, self.schedule = sigma_0, schedule
 
     def log_prob(self, x: Tensor, k: Tensor) -> Tensor:
-        """Log p_k(x), ``(B,)``, for x ``(B, d)`` and k ``()`` or ``(B,)``."""
+        """log p_k(x), ``(B,)``, for x ``(B, d)`` and k ``()`` or ``(B,)``."""
         v, logits = self._components(x, k)
         d = x.shape[1]
         peak = 0.5 * d * torch.log(2 * math.pi * v) + math.log(len(self.centres))

@@ -22,7 +22,7 @@ __all__ = ["flow_log_prob"]
 
 
 def flow_log_prob(score: Score, x: Tensor, schedule: Schedule, steps: int | None = None) -> Tensor:
-    """Log p_0(x), ``(B,)``, in nats, by Heun's method.
+    """log p_0(x), ``(B,)``, in nats, by Heun's method.
 
     The slope at the data is that at the first level reached: no loss teaches a score at level 0.
 

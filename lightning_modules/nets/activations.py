@@ -19,7 +19,7 @@ class Activation(nn.Module, ABC):
 
     @abstractmethod
     def dual(self, z: Tensor) -> Tensor:
-        """F and its differential: ``[a, ȧ_1, …, ȧ_n]`` → ``[f(a), f′(a) ȧ_1, …, f′(a) ȧ_n]``.
+        """f and its differential: ``[a, ȧ_1, …, ȧ_n]`` → ``[f(a), f′(a) ȧ_1, …, f′(a) ȧ_n]``.
 
         Args:
             z: A value and n tangents, ``(1 + n, *shape)``; gradients flow through all of them.

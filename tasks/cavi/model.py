@@ -112,7 +112,7 @@ class DirichletWeights:
         return Dirichlet(self.concentration + n)
 
     def expected_log_prior(self, q: "WeightPosterior") -> "Array":
-        """Log Γ(Kc) − K log Γ(c) + (c − 1) Σ_k E[log π_k]."""
+        """log Γ(Kc) − K log Γ(c) + (c − 1) Σ_k E[log π_k]."""
         c, logs = self.concentration, q.expected_log
         k = logs.shape[-1]
         return math.lgamma(k * c) - k * math.lgamma(c) + (c - 1) * logs.sum(-1)

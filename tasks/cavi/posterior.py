@@ -166,7 +166,7 @@ class PointMass(_Columns):
 
     @property
     def expected_log(self) -> Array:
-        """Log π ``(R, K)``."""
+        """log π ``(R, K)``."""
         return np.log(self.mean)
 
     def entropy(self) -> Array:

@@ -21,7 +21,7 @@ def log_position(model: Model, q: Posterior, x: Array) -> Array:
 
 
 def log_strength(q: Posterior, strengths: Array) -> Array:
-    """Log probability of counts ``(N,)`` under each component ``(N, K)``, in nats."""
+    """log probability of counts ``(N,)`` under each component ``(N, K)``, in nats."""
     a, b, s = q.lam.shape[0], q.lam.rate[0], strengths[:, None]
     counts = gammaln(a + s) - gammaln(a) - gammaln(s + 1)
     return counts + xlogy(a, b / (b + 1)) - s * np.log1p(b)
@@ -33,7 +33,7 @@ def _joint(model: Model, q: Posterior, events: Events) -> Array:
 
 
 def log_density(model: Model, q: Posterior, events: Events, log: bool = False) -> Array:
-    """Log p(x, S) of new events ``(N,)``, in nats.
+    """log p(x, S) of new events ``(N,)``, in nats.
 
     Args:
         model: The priors.

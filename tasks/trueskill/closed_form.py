@@ -46,7 +46,7 @@ def chances(model: Model, first: Rating, second: Rating) -> Chances:
 
 
 def log_probability(model: Model, first: Rating, second: Rating, y: int) -> float:
-    """Log p(y), in nats, finite however improbable the outcome was.
+    """log p(y), in nats, finite however improbable the outcome was.
 
     Raises:
         UserError: If a draw is given to a model without draws.

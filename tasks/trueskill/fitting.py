@@ -13,7 +13,7 @@ HOME_RANGE = 2.0
 
 
 def log_evidence(model: Model, priors: list[Rating], games: list[Game]) -> float:
-    """Log p(all results), in nats, as filtering sees it: Σ log p(result | results before)."""
+    """log p(all results), in nats, as filtering sees it: Σ log p(result | results before)."""
     running, total = RunningRatings(model, priors), 0.0
     for first, second, y in games:
         before = running.before(first), running.before(second)

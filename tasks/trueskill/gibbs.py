@@ -161,7 +161,7 @@ def gibbs_update(
 
 
 def log_likelihood(model: Model, games: Sequence[Game], skills: Array) -> Array:
-    """Log p(y | s) of every match under every sample: ``(..., teams)`` → ``(..., matches)``, nats.
+    """log p(y | s) of every match under every sample: ``(..., teams)`` → ``(..., matches)``, nats.
 
     log Φ((y·δ − ε)/σ_t) with δ = s_1 − s_2 + h, and log(Φ((ε − δ)/σ_t) − Φ((−ε − δ)/σ_t)).
     """

@@ -29,7 +29,7 @@ def normal_cdf(u: float) -> float:
 
 
 def log_normal_cdf(u: float) -> float:
-    """Log Φ(u), in nats, finite for every finite u."""
+    """log Φ(u), in nats, finite for every finite u."""
     if u > 0:
         return math.log1p(-0.5 * math.erfc(u / SQRT2))
     if u > TAIL:
