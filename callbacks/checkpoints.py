@@ -1,11 +1,9 @@
 """Checkpoints that are whole or absent, hold no code, and say what is wrong with them."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
@@ -15,27 +13,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from callbacks.trainer_facts import in_trial, run_of
 from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
+from lightning_modules.trained_runs import read_checkpoint
 
-__all__ = ["BestCheckpoint", "SafeCheckpointIO", "check_fits", "read_checkpoint"]
-
-
-def read_checkpoint(path: str | Path, map_location: Any = "cpu", *, mmap: bool = False) -> Any:
-    """Loads a checkpoint of tensors and plain values only; code in it is refused, not run.
-
-    Raises:
-        UserError: If the file is missing, damaged, or holds anything else.
-    """
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
-    except FileNotFoundError as error:
-        raise UserError(f"no checkpoint {path}.") from error
-    except UnpicklingError as error:
-        raise UserError(
-            f"checkpoint {path} is refused: it holds more than tensors and plain values "
-            "(code that would run on loading), or is damaged."
-        ) from error
-    except (RuntimeError, BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {path} is damaged or no checkpoint at all.") from error
+__all__ = ["BestCheckpoint", "SafeCheckpointIO", "check_fits"]
 
 
 def check_fits(path: str | Path, model: LightningModule) -> int:
@@ -51,6 +31,7 @@ def check_fits(path: str | Path, model: LightningModule) -> int:
     saved = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if saved is None:
         raise UserError(f"{path} is no checkpoint of a LightningModule: it has no state_dict.")
+    _check_shape(path, checkpoint.get("hyper_parameters", {}), model)
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in saved.items()}
     for name in sorted(wanted.keys() | found.keys()):
@@ -61,6 +42,16 @@ def check_fits(path: str | Path, model: LightningModule) -> int:
                 f"{type(model).__name__}."
             )
     return int(checkpoint.get("global_step", 0))
+
+
+def _check_shape(path: str | Path, fitted: Mapping[str, Any], model: LightningModule) -> None:
+    """Says so in the words of the data where the examples have another shape."""
+    saved, wanted = fitted.get("shape"), model.hparams.get("shape")
+    if saved is not None and wanted is not None and tuple(saved) != tuple(wanted):
+        raise UserError(
+            f"checkpoint {path} was fitted to examples of shape {tuple(saved)}, the data's are "
+            f"{tuple(wanted)}: give the data that it was fitted to."
+        )
 
 
 class SafeCheckpointIO(TorchCheckpointIO):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Generator, Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -14,13 +14,17 @@ from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.samplers import Sampler
 from lightning_modules.functional.schedule import Schedule
 from lightning_modules.functional.score import Score
+from lightning_modules.latent_codec import LatentCodec
 
 __all__ = [
+    "Conditional",
     "Generative",
+    "LatentBased",
     "Reconstructing",
     "ScoreBased",
     "SpiralData",
     "TrueScore",
+    "image_data",
     "in_trial",
     "log_interval",
     "require",
@@ -78,6 +82,42 @@ class TrueScore(ScoreBased, Protocol):
         ...
 
 
+@runtime_checkable
+class LatentBased(Generative, Protocol):
+    """A module that samples in a VAE's latent space and decodes to images."""
+
+    @property
+    def codec(self) -> LatentCodec:
+        """The VAE and the statistics of its latents."""
+        ...
+
+    def sample_latents(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` standardised latents, ``(n, d)``."""
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A module that can be asked for samples of a label."""
+
+    guidance: float
+
+    @property
+    def classes(self) -> int:
+        """The number of labels 0, 1, …."""
+        ...
+
+    def sample(
+        self,
+        n: int,
+        generator: Generator | None = None,
+        y: Tensor | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """``n`` draws of labels y ``(n,)``, with that weight of guidance."""
+        ...
+
+
 class SpiralData(Protocol):
     """Data of known density, that can be drawn at will."""
 
@@ -93,6 +133,18 @@ def spiral_data(trainer: Trainer) -> SpiralData:
     """The trainer's data module, where it is one of known density."""
     found: Any = trainer  # which type checkers do not see there
     return found.datamodule
+
+
+def image_data(trainer: Trainer) -> LightningDataModule:
+    """The images behind the trainer's latents.
+
+    Raises:
+        UserError: If its data are not latents of images.
+    """
+    found: Any = trainer
+    if not hasattr(found.datamodule, "images"):
+        raise UserError("this needs latents of images: take LatentDataModule.")
+    return found.datamodule.images
 
 
 def require(pl_module: LightningModule, contract: type[T], callback: object) -> T:

@@ -142,16 +142,13 @@ class ImageDataModule(LightningDataModule, ABC):
         return _bernoulli(images, generator).mul_(255), labels
 
     def _batches(self, split: str, batch_size: int, shuffle: bool = False) -> TensorBatches:
-        trainer = self.trainer
-        device = trainer.strategy.root_device if trainer else torch.device("cpu")
         dynamic = self.binarize == "dynamic" and split == "train"
-        return TensorBatches(
-            [tensor.to(device) for tensor in self._splits[split]],
+        return TensorBatches.for_trainer(
+            self.trainer,
+            self._splits[split],
             batch_size,
             shuffle=shuffle,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
             transform=_binarized if dynamic else _scaled,
         )
 

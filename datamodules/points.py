@@ -72,15 +72,12 @@ class PointDataModule(LightningDataModule, ABC):
     def _batches(
         self, split: str, size: int, shuffle: bool = False, transform: Transform | None = None
     ) -> TensorBatches:
-        trainer = self.trainer
-        device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        return TensorBatches(
-            [self._splits[split].to(device)],
+        return TensorBatches.for_trainer(
+            self.trainer,
+            [self._splits[split]],
             size,
             shuffle=shuffle,
             seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
             transform=transform,
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
@@ -74,6 +75,27 @@ class TensorBatches:
         # batch_sampler: these two make it treat this object as its own, already sharded, sampler.
         self.sampler = self
         self.batch_sampler = None
+
+    @classmethod
+    def for_trainer(
+        cls, trainer: Trainer | None, tensors: Sequence[Tensor], batch_size: int, **options: Any
+    ) -> "TensorBatches":
+        """The same on a trainer's device and with this process's share; without one on the CPU.
+
+        Args:
+            trainer: The data module's trainer.
+            tensors: As for the constructor, and so the rest.
+            batch_size: As there.
+            options: ``shuffle``, ``seed`` and ``transform``.
+        """
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        return cls(
+            [tensor.to(device) for tensor in tensors],
+            batch_size,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            **options,
+        )
 
     def __len__(self) -> int:
         """Number of batches of this process in one epoch."""

@@ -113,9 +113,9 @@ class ScoreModel(LightningModule):
         return noise_like(self.schedule.beta.new_empty(n, *self.shape), generator)
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
-        x = batch[0]
+        x, score = batch[0], self.given(self.net, batch)
         k = draw_levels(len(x), self.levels(self.schedule))
-        values = self.weight(k, self.schedule) * self.loss(self.net, x, k, self.schedule)
+        values = self.weight(k, self.schedule) * self.loss(score, x, k, self.schedule)
         by_level = {self.loss.name: values.detach()}
         return {"loss": values.mean(), "k": k, "by_level": by_level}
 
@@ -127,16 +127,20 @@ class ScoreModel(LightningModule):
         x = batch[0]
         k = draw_levels(len(x), UniformLevels()(self.schedule))
         x_k = diffuse(x, k, self.schedule, torch.randn_like(x))
-        found = self.judge(x_k, k)
+        found = self.judge(self.given(self.score, batch), x_k, k)
         weight = self.weight(k, self.schedule)
         return {"k": k, "by_level": {name: weight * value for name, value in found.items()}}
 
-    def judge(self, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
+    def given(self, net: Score, batch: tuple[Tensor, ...]) -> Score:
+        """The score field of what a batch says of its examples beside x; here nothing."""
+        return net
+
+    def judge(self, score: Score, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
         """What evaluation finds at points x_k ``(B, d)`` of levels k: names → ``(B,)``, unweighted.
 
         Here the Hyvärinen loss with the exact trace, whatever the training minimises.
         """
-        return {"hyvarinen": hyvarinen(*self.score.with_trace(x_k, k))}
+        return {"hyvarinen": hyvarinen(*score.with_trace(x_k, k))}
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
         return self.validation_step(batch, batch_idx)

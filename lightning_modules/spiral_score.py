@@ -7,6 +7,7 @@ from torch import Tensor
 
 from elbolab.errors import UserError
 from lightning_modules.functional.mixture import MixtureScore
+from lightning_modules.functional.score import Score
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.score import ScoreModel
 
@@ -54,8 +55,8 @@ class SpiralScore(ScoreModel):
             )
         self._set_truth(data.centres, data.sigma_0)
 
-    def judge(self, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
-        s, trace = self.score.with_trace(x_k, k)
+    def judge(self, score: Score, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
+        s, trace = score.with_trace(x_k, k)
         true, true_trace = self.truth.with_trace(x_k, k)
         return {
             "hyvarinen": hyvarinen(s, trace),

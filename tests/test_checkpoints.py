@@ -12,8 +12,9 @@ import torch
 from conftest import ROOT
 from doubles import Bomb
 
-from callbacks.checkpoints import SafeCheckpointIO, check_fits, read_checkpoint
+from callbacks.checkpoints import SafeCheckpointIO, check_fits
 from elbolab.errors import UserError
+from lightning_modules.trained_runs import read_checkpoint
 from lightning_modules.vae import VAE
 
 

@@ -119,7 +119,7 @@ def test_impossible_models_are_refused(options, message):
 
 def test_a_spiral_score_without_known_data_says_so():
     with pytest.raises(UserError, match="needs data whose density is known"):
-        SpiralScore((2,)).judge(torch.randn(3, 2), torch.tensor([1, 2, 3]))
+        SpiralScore((2,)).validation_step((torch.randn(3, 2),), 0)
 
 
 def test_level_metric_means_are_exact_whatever_the_batches():

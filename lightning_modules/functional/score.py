@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
-__all__ = ["Score"]
+__all__ = ["Score", "directions", "trace"]
 
 
 class Score(nn.Module, ABC):
@@ -42,7 +42,15 @@ class Score(nn.Module, ABC):
 
     def with_trace(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """The score ``(B, d)`` and the trace of its Jacobian, ``(B,)``, exactly."""
-        d = x.shape[1]
-        basis = torch.eye(d, dtype=x.dtype, device=x.device).unsqueeze(1)
-        s, columns = self.pushforward(x, k, basis)
-        return s, columns.diagonal(dim1=0, dim2=2).sum(1)
+        s, columns = self.pushforward(x, k, directions(x))
+        return s, trace(columns)
+
+
+def directions(x: Tensor) -> Tensor:
+    """The unit vectors e_1 … e_d of the space of x ``(B, d)``, ``(d, 1, d)``."""
+    return torch.eye(x.shape[1], dtype=x.dtype, device=x.device).unsqueeze(1)
+
+
+def trace(columns: Tensor) -> Tensor:
+    """tr J, ``(B,)``, from J e_i ``(d, B, d)``."""
+    return columns.diagonal(dim1=0, dim2=2).sum(1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule
 
-__all__ = ["FourierTime", "LevelEmbedding", "LogSNR", "RawTime"]
+__all__ = ["FourierTime", "LevelEmbedding", "LevelTable", "LogSNR", "RawTime"]
 
 
 class LevelEmbedding(nn.Module):
@@ -78,6 +78,31 @@ class LogSNR(LevelEmbedding):
         levels = torch.arange(schedule.steps + 1)
         v = schedule.variance(levels, resolution).double().log().unsqueeze(1)
         super().__init__(_waves(2 * (v - v[0]) / (v[-1] - v[0]) - 1, frequencies))
+
+
+class LevelTable(LevelEmbedding):
+    """A learned row for every level, which starts as N(0, I): nothing is said of their order.
+
+    Args:
+        schedule: The forward process.
+        features: Length of a row, at least 1.
+
+    Raises:
+        UserError: If it is below 1.
+    """
+
+    def __init__(self, schedule: Schedule, features: int = 16) -> None:
+        if features < 1:
+            raise UserError(f"features must be at least 1, got {features}.")
+        super().__init__(torch.empty(schedule.steps + 1, 0))
+        self.rows = nn.Embedding(schedule.steps + 1, features)
+
+    @property
+    def size(self) -> int:
+        return self.rows.embedding_dim
+
+    def forward(self, k: Tensor) -> Tensor:
+        return self.rows(k)
 
 
 def _times(schedule: Schedule) -> Tensor:

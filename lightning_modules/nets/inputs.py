@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ class InputFeatures(nn.Module, ABC):
     Args:
         size: The number of features.
     """
+
+    is_identity: ClassVar[bool] = False
+    """Whether φ(x, k) = x, which makes some derivatives cheap."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -43,6 +47,8 @@ class Identity(InputFeatures):
         dim: d.
         schedule: Not needed here.
     """
+
+    is_identity = True
 
     def __init__(self, dim: int, schedule: Schedule) -> None:
         super().__init__(dim)

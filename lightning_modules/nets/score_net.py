@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule, along
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import Score, directions, trace
 from lightning_modules.nets.activations import Activation, SiLU
 from lightning_modules.nets.embeddings import LevelEmbedding, LogSNR
 from lightning_modules.nets.inputs import Identity, InputFeatures
@@ -68,35 +69,59 @@ class ScoreMLP(ScoreNet):
         self.last = nn.Linear(hidden[-1], dim)
 
     def forward(self, x: Tensor, k: Tensor) -> Tensor:
-        h = self.activation(self._first(self.inputs(x, k), k))
+        return self.shifted(x, k, self.shift(k))
+
+    def pushforward(self, x: Tensor, k: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base class's; the value and all tangents pass each layer in one product."""
+        return self.pushforward_shifted(x, k, tangents, self.shift(k))
+
+    def with_trace(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        return self.with_trace_shifted(x, k, self.shift(k))
+
+    # The first layer in two products instead of one on a concatenation: one level for all points
+    # costs one row, and a subclass may add what else the network is to see.
+
+    def shift(self, k: Tensor) -> Tensor:
+        """What the first layer adds to its product with x: W e(k) + b, ``(*k.shape, H)``."""
+        return F.linear(self.embedding(k), self._first_weights()[1], self.first.bias)
+
+    def shifted(self, x: Tensor, k: Tensor, shift: Tensor) -> Tensor:
+        """s, ``(B, d)``, with that shift ``(hidden[0],)`` or ``(B, hidden[0])`` given."""
+        h = self.activation(F.linear(self.inputs(x, k), self._first_weights()[0]) + shift)
         for layer in self.hidden:
             h = self.activation(layer(h))
         return self._scaled(self.last(h), x, k)
 
-    def pushforward(self, x: Tensor, k: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        """As the base class's; the value and all tangents pass each layer in one product."""
-        z = self.activation.dual(self._first_dual(self.inputs.dual(x, k, tangents), k))
+    def pushforward_shifted(
+        self, x: Tensor, k: Tensor, tangents: Tensor, shift: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """s and J v as `pushforward` has them, with the first layer's shift given."""
+        features = self.inputs.dual(x, k, tangents)
+        z = self.activation.dual(_affine(features, self._first_weights()[0], shift))
         for layer in self.hidden:
             z = self.activation.dual(_layer(layer, z))
         z = self._scaled(_layer(self.last, z), x, k)
         return z[0], z[1:]
 
-    def context(self, k: Tensor) -> Tensor:
-        """What the first layer sees besides x: e(k), ``(*k.shape, F)``."""
-        return self.embedding(k)
+    def with_trace_shifted(self, x: Tensor, k: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """s and tr J as `with_trace` has them, with the first layer's shift given.
 
-    # Two products instead of a concatenation: one level for all points costs one row.
+        With two hidden layers on x itself, s = W₃ f(W₂ f(W₁x + a) + b) + c, the trace is
+        f′(·₂)ᵀ [W₂ ∘ (W₁W₃)ᵀ] f′(·₁): one product of the size of W₂ instead of d of them.
+        """
+        if len(self.hidden) != 1 or not self.inputs.is_identity:
+            s, columns = self.pushforward_shifted(x, k, directions(x), shift)
+            return s, trace(columns)
+        first, middle = self._first_weights()[0], cast(nn.Linear, self.hidden[0])
+        h, slope = self._with_slope(F.linear(x, first) + shift)
+        h, slope_2 = self._with_slope(middle(h))
+        loops = middle.weight * (first @ self.last.weight).T
+        divergence = (F.linear(slope, loops) * slope_2).sum(1)
+        return self._scaled(self.last(h), x, k), self._scaled(divergence, divergence, k)
 
-    def _first(self, features: Tensor, k: Tensor) -> Tensor:
-        of_features, of_context = self._first_weights()
-        return F.linear(features, of_features) + self._shift(k, of_context)
-
-    def _first_dual(self, features: Tensor, k: Tensor) -> Tensor:
-        of_features, of_context = self._first_weights()
-        return _affine(features, of_features, self._shift(k, of_context))
-
-    def _shift(self, k: Tensor, weight: Tensor) -> Tensor:
-        return F.linear(self.context(k), weight, self.first.bias)
+    def _with_slope(self, a: Tensor) -> Tensor:
+        """f(a) and f′(a), ``(2, B, H)``."""
+        return self.activation.dual(torch.stack([a, torch.ones_like(a)]))
 
     def _first_weights(self) -> tuple[Tensor, ...]:
         return self.first.weight.split([self.inputs.size, self.embedding.size], 1)

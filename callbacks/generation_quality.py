@@ -1,0 +1,216 @@
+"""What a trained classifier makes of generated digits: right or wrong, near the data or not."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_info
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Generator, Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from callbacks.trainer_facts import (
+    Conditional,
+    LatentBased,
+    image_data,
+    require,
+    run_of,
+    tensorboard_of,
+    writes_files,
+)
+from elbolab.errors import UserError
+from elbolab.pictures import new_figure, write_picture
+from elbolab.run_directory import RunDirectory
+from elbolab.seeding import derive_seed
+from lightning_modules.classifier import DigitClassifier
+from lightning_modules.functional.coverage import coverage, recall
+from lightning_modules.functional.guidance import check_guidance
+from lightning_modules.trained_runs import trained_checkpoint
+
+__all__ = ["GenerationQuality"]
+
+CHUNK = 2000
+"""Images that the judge sees at once."""
+
+
+class GenerationQuality(Callback):
+    """Logs, after a test, what a classifier of real images, the judge, makes of generated ones.
+
+    For each set of images ``test/frechet/SET``, the Fréchet distance between the judge's features
+    of the set and of the test images, and ``test/recall/SET`` and ``test/coverage/SET`` of the test
+    images, see `functional.coverage`. The sets are ``samples`` (without labels), ``vae_prior`` (the
+    VAE without the score model), ``training_images`` (real ones: what a perfect model would reach)
+    and, for models with labels, ``guidance_W`` for each weight, as many of each digit.
+
+    For models with labels also ``test/conditional_accuracy/guidance_W``: the share of samples that
+    the judge reads as the digit asked for, and the same for each digit. ``test/class_share/DIGIT``
+    is what the judge reads in the samples without labels; ``test/judge_accuracy`` is its own on the
+    test images, which bounds what all the other figures can mean.
+
+    Args:
+        judge_run: Run directory of a `DigitClassifier`.
+        num_samples: Images in each set, more than 10; for standard errors of 0.1 points 10,000.
+        guidance: The weights w.
+        seed: Of all noise.
+
+    Raises:
+        UserError: If there are too few samples or a weight is no number; before a test, if there is
+            no such classifier.
+    """
+
+    def __init__(
+        self,
+        judge_run: str = "runs/digit_classifier",
+        num_samples: int = 10_000,
+        guidance: Sequence[float] = (0.0, 0.5, 1.0, 2.0),
+        seed: int = 0,
+    ) -> None:
+        if num_samples <= 10:
+            raise UserError(f"num_samples must be more than 10, got {num_samples}.")
+        for weight in guidance:
+            check_guidance(weight)
+        self.judge_run, self.num_samples = judge_run, num_samples
+        self.guidance, self.seed = list(guidance), seed
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        require(pl_module, LatentBased, self)
+        if stage == "test":
+            self._judge = Judge(self.judge_run, pl_module)
+
+    @torch.no_grad()
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module, data = require(pl_module, LatentBased, self), image_data(trainer)
+        real, labels = _first(data.test_dataloader(), self.num_samples)
+        features = self._judge.features(real)
+        own = self._judge.right(real, labels).mean()
+        found = {"judge_accuracy": own}
+        if isinstance(pl_module, Conditional):
+            found |= self._conditional(pl_module, features, trainer)
+        sets = {
+            "samples": module.sample(self.num_samples, self._generator("noise")),
+            "vae_prior": module.codec.prior_samples(self.num_samples, self._generator("prior")),
+            "training_images": _first(data.train_dataloader(), self.num_samples)[0],
+        }
+        for name, images in sets.items():
+            found |= self._likeness(name, images, features)
+        shares = self._judge.guess(sets["samples"]).bincount(minlength=self._judge.classes)
+        found |= {f"class_share/{y}": share / self.num_samples for y, share in enumerate(shares)}
+        # The same on every process; sync_dist only tells Lightning not to warn.
+        values = {f"test/{name}": torch.as_tensor(value).float() for name, value in found.items()}
+        pl_module.log_dict(values, sync_dist=True)
+        rank_zero_info(f"The judge, {self.judge_run}, is right on {own:.2%} of the test images.")
+
+    def _conditional(
+        self, module: Conditional, real: Tensor, trainer: Trainer
+    ) -> dict[str, Tensor]:
+        y = torch.arange(self.num_samples, device=real.device) % module.classes
+        found: dict[str, Tensor] = {}
+        for weight in self.guidance:
+            generator = self._generator("noise")
+            images = module.sample(self.num_samples, generator, y=y, guidance=weight)
+            right, name = self._judge.right(images, y), f"guidance_{weight:g}"
+            found[f"conditional_accuracy/{name}"] = right.mean()
+            for digit in range(module.classes):
+                accuracy = right[y == digit].mean()
+                found[f"conditional_accuracy_label/{digit}/{name}"] = accuracy
+            found |= self._likeness(name, images, real)
+        if writes_files(trainer) and self.guidance:
+            picture = _tradeoff(self.guidance, found)
+            step, writer = trainer.global_step, tensorboard_of(trainer)
+            write_picture(picture, "guidance_tradeoff", run_of(trainer), writer, step)
+        return found
+
+    def _likeness(self, name: str, images: Tensor, real: Tensor) -> dict[str, Tensor]:
+        features = self._judge.features(images)
+        return {
+            f"frechet/{name}": frechet_distance(real, features),
+            f"recall/{name}": recall(real, features),
+            f"coverage/{name}": coverage(real, features),
+        }
+
+    def _generator(self, purpose: str) -> Generator:
+        # On the CPU whatever the model's device, so that every machine draws the same.
+        return Generator().manual_seed(derive_seed(self.seed, purpose))
+
+
+class Judge:
+    """A trained classifier, on the device of the module that it judges.
+
+    Args:
+        run: Its run directory.
+        module: That module.
+
+    Raises:
+        UserError: If there is no such run, or it is no classifier's.
+    """
+
+    def __init__(self, run: str, module: LightningModule) -> None:
+        directory = RunDirectory(Path(run))
+        checkpoint = trained_checkpoint(directory, "digit_classifier")
+        path = directory.checkpoint("best")
+        if "num_features" not in checkpoint.get("hyper_parameters", {}):
+            raise UserError(f"{path} is no checkpoint of a DigitClassifier, so no judge.")
+        judge = DigitClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        self._net = judge.to(module.device).eval()
+        self.classes = judge.classes
+
+    def features(self, images: Tensor) -> Tensor:
+        """The values of the last hidden layer, ``(n, F)``."""
+        return torch.cat([self._net.features(part) for part in images.split(CHUNK)])
+
+    def guess(self, images: Tensor) -> Tensor:
+        """The likeliest label of each image, ``(n,)``."""
+        return torch.cat([self._net(part).argmax(1) for part in images.split(CHUNK)])
+
+    def right(self, images: Tensor, labels: Tensor) -> Tensor:
+        """1 where the guess is the label and 0 elsewhere, ``(n,)``."""
+        return (self.guess(images) == labels).double()
+
+
+def frechet_distance(real: Tensor, generated: Tensor) -> Tensor:
+    """Fréchet distance between Gaussians fitted to two sets of features, ``(n, F)`` each."""
+    metric = FrechetInceptionDistance(_Features(real.shape[1])).to(real.device)
+    metric.set_dtype(torch.float64)
+    metric.update(real, real=True)
+    metric.update(generated, real=False)
+    return metric.compute()
+
+
+class _Features(torch.nn.Identity):
+    """What torchmetrics asks of a feature extractor, for features that are there already."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.num_features = size
+
+
+def _first(batches: Iterable[Any], n: int) -> tuple[Tensor, Tensor]:
+    """The first n images and labels, or all where there are fewer."""
+    images, labels, count = [], [], 0
+    for x, y in batches:
+        images.append(x)
+        labels.append(y)
+        count += len(x)
+        if count >= n:
+            break
+    return torch.cat(images)[:n], torch.cat(labels)[:n]
+
+
+def _tradeoff(weights: Sequence[float], found: dict[str, Tensor]) -> Figure:
+    """Accuracy against coverage and Fréchet distance: what guidance buys, and with what."""
+    figure = new_figure(9.0, 3.6)
+    for axes, quantity in zip(figure.subplots(1, 2), ("frechet", "coverage"), strict=True):
+        accuracy, paid = (
+            [found[f"{name}/guidance_{w:g}"].item() for w in weights]
+            for name in ("conditional_accuracy", quantity)
+        )
+        axes.plot(paid, [100 * a for a in accuracy], marker="o")
+        for w, x, a in zip(weights, paid, accuracy, strict=True):
+            axes.annotate(f"w = {w:g}", (x, 100 * a), xytext=(4, -10), textcoords="offset points")
+        axes.set(ylabel="read as the digit asked for [%]")
+        axes.grid(alpha=0.3)
+        axes.set_xlabel({"frechet": "Fréchet distance", "coverage": "coverage"}[quantity])
+    figure.suptitle("Guidance buys accuracy with diversity", fontsize=10)
+    return figure

@@ -1,0 +1,75 @@
+"""Diffusion in the latent space of a VAE."""
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from elbolab.errors import UserError
+from lightning_modules.latent_codec import CODEC, LatentCodec
+from lightning_modules.score import ScoreModel
+
+__all__ = ["LatentScore"]
+
+
+class LatentScore(ScoreModel):
+    """`ScoreModel` of a frozen VAE's standardised latents; its samples are decoded to images.
+
+    The VAE comes from the data module, which has a ``codec``. A checkpoint carries it with the
+    statistics of the latents, so that sampling needs nothing else.
+
+    Args:
+        kwargs: Those of `ScoreModel`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Held in a tuple, as no child: its weights are the VAE's, not this model's.
+        self._codec: tuple[LatentCodec, ...] = ()
+
+    @property
+    def codec(self) -> LatentCodec:
+        """The VAE with the statistics of its latents, on this module's device.
+
+        Raises:
+            UserError: If there is none yet: neither data nor a checkpoint has given it.
+        """
+        if not self._codec:
+            self.setup("sample")
+        return self._codec[0].to(self.device)
+
+    def setup(self, stage: str) -> None:
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if not hasattr(data, "codec"):
+            raise UserError(
+                f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
+                "checkpoint, which carries its VAE."
+            )
+        self._take(data.codec)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` images ``(n, *image shape)`` in [0, 1]: the decoder's means at sampled latents."""
+        return self.codec.decode(self.sample_latents(n, generator))
+
+    def sample_latents(self, n: int, generator: Generator | None = None) -> Tensor:
+        """``n`` standardised latents, ``(n, d)``."""
+        return super().sample(n, generator)
+
+    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        u = batch[0]
+        return {"latents": u, "reconstructions": self.codec.decode(u)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CODEC] = self.codec.to_checkpoint()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._take(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))
+
+    def _take(self, codec: LatentCodec) -> None:
+        if self._codec and not codec.same_as(self._codec[0]):
+            raise UserError(
+                "the data's latents are those of another VAE than the checkpoint's: give the VAE "
+                "run that the model was fitted to with --data.vae_run."
+            )
+        self._codec = (codec,)
