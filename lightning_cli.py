@@ -107,6 +107,17 @@ class ElbolabCLI(LightningCLI):
             parser.add_argument(
                 "--num_samples", type=PositiveInt, default=64, help="Samples to draw."
             )
+            parser.add_argument(
+                "--labels",
+                type=int | list[int] | None,
+                help="Labels of the samples, such as 7 or [3,8]: for models with labels, all by "
+                "default.",
+            )
+            parser.add_argument(
+                "--guidance",
+                type=float | None,
+                help="How strongly samples keep to their labels; by default as the model has it.",
+            )
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -152,7 +163,12 @@ class ElbolabCLI(LightningCLI):
         config = self._own_config()
         found: list[Any] = [RunRecord(self._shared_config()), ExactResume(config.seed_everything)]
         if self._command == "predict":
-            found.append(PredictionWriter(config.num_samples, config.seed_everything))
+            labels = [config.labels] if isinstance(config.labels, int) else config.labels
+            found.append(
+                PredictionWriter(
+                    config.num_samples, config.seed_everything, labels, config.guidance
+                )
+            )
         return found
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -206,7 +222,7 @@ class ElbolabCLI(LightningCLI):
     def _shared_config(self) -> str:
         """The configuration that every command accepts, as YAML."""
         config = self._own_config().clone()
-        for key in ("config", "run_dir", "ckpt_path", "num_samples"):
+        for key in ("config", "run_dir", "ckpt_path", "num_samples", "labels", "guidance"):
             config.pop(key, None)
         return self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
 

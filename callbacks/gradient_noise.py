@@ -80,11 +80,11 @@ class GradientNoiseMonitor(ValidationPicture):
         require(pl_module, VAE, self)
 
     def draw_from(
-        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+        self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
         model = require(pl_module, VAE, self)
         # Validation's tensors are inference tensors, which no gradient can be taken through.
-        images = examples.clone()
+        images = examples[0].clone()
         found = {
             (type(bound).__name__, estimator.label): self._measure(model, bound, estimator, images)
             for bound in self.bounds

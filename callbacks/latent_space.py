@@ -11,7 +11,7 @@ from callbacks.pictures import EpochPicture
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import new_figure
 
-__all__ = ["LatentSpace", "principal_plane"]
+__all__ = ["LatentSpace", "principal_directions", "principal_plane"]
 
 
 class LatentSpace(EpochPicture):
@@ -86,11 +86,20 @@ def principal_plane(latents: Tensor) -> tuple[Tensor, list[str]]:
         return torch.cat([latents, torch.zeros(n, 1)], 1), ["z₁", ""]
     if d == 2:
         return latents, ["z₁", "z₂"]
+    directions, share = principal_directions(latents)
+    names = [f"principal component {i + 1} ({share[i]:.0%} of variance)" for i in range(2)]
+    return (latents - latents.mean(0)) @ directions, names
+
+
+def principal_directions(latents: Tensor) -> tuple[Tensor, Tensor]:
+    """The two directions ``(d, 2)`` in which latents ``(N, d)`` spread most, d ≥ 2.
+
+    Returns:
+        The directions, and the share of the variance along every one of all d.
+    """
     centred = latents - latents.mean(0)
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
-    share = singular.square() / singular.square().sum()
-    names = [f"principal component {i + 1} ({share[i]:.0%} of variance)" for i in range(2)]
-    return centred @ directions[:2].T, names
+    return directions[:2].T, singular.square() / singular.square().sum()
 
 
 def _scatter(plane: Tensor, labels: Tensor, names: list[str], title: str) -> Figure:

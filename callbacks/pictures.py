@@ -78,13 +78,13 @@ class ValidationPicture(EpochPicture):
     def __init__(self, num_examples: int, every_n_epochs: int = 10) -> None:
         super().__init__(every_n_epochs)
         self.num_examples = num_examples
-        self._examples: Tensor | None = None
+        self._examples: tuple[Tensor, ...] = ()
 
     @abstractmethod
     def draw_from(
-        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+        self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
-        """The figures to write, by name, made from examples ``(n, *shape)``."""
+        """The figures to write, by name, made from a batch of n examples."""
 
     def on_validation_batch_end(
         self,
@@ -96,10 +96,10 @@ class ValidationPicture(EpochPicture):
         dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == 0:
-            self._examples = batch[0][: self.num_examples]
+            self._examples = tuple(tensor[: self.num_examples] for tensor in batch)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if self._examples is None:
+        if not self._examples:
             return {}
         return self.draw_from(trainer, pl_module, self._examples)
 
@@ -149,10 +149,10 @@ class Reconstructions(ValidationPicture):
         require(pl_module, Reconstructing, self)
 
     def draw_from(
-        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+        self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
-        module = require(pl_module, Reconstructing, self)
-        pairs = torch.cat([examples, module.reconstruct(examples)]).float().cpu()
+        module, images = require(pl_module, Reconstructing, self), examples[0]
+        pairs = torch.cat([images, module.reconstruct(images)]).float().cpu()
         title = f"Reconstructions of validation images after epoch {trainer.current_epoch + 1}"
-        grid = image_grid(pairs.numpy(), title, len(examples), ["image", "model"])
+        grid = image_grid(pairs.numpy(), title, len(images), ["image", "model"])
         return {"reconstructions": grid}

@@ -1,6 +1,7 @@
 """What ``predict`` writes."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,18 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
 from callbacks.point_pictures import samples_picture
-from callbacks.trainer_facts import Generative, require, run_of, tensorboard_of, writes_files
-from elbolab.pictures import image_grid, write_picture
+from callbacks.trainer_facts import (
+    Conditional,
+    Generative,
+    require,
+    run_of,
+    tensorboard_of,
+    writes_files,
+)
+from elbolab.errors import UserError
+from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically
+from lightning_modules.functional.guidance import check_guidance
 
 __all__ = ["PredictionWriter"]
 
@@ -28,15 +38,45 @@ class PredictionWriter(Callback):
     ``predict_step`` returns by name becomes ``predictions/<name>.npy``, one row per test image in
     the data's order, whatever the number of processes.
 
+    Models with labels are asked for about as many samples of each label, in the labels' order,
+    which ``predictions/sample_labels.npy`` holds.
+
     Args:
         num_samples: Samples to draw.
         seed: Of their noise.
+        labels: Labels of the samples; by default all that the model knows.
+        guidance: How strongly samples keep to them; by default as the model has it.
+
+    Raises:
+        UserError: If labels or guidance are asked of a model without labels.
     """
 
-    def __init__(self, num_samples: int, seed: int) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        seed: int,
+        labels: Sequence[int] | None = None,
+        guidance: float | None = None,
+    ) -> None:
         self.num_samples, self.seed = num_samples, seed
+        self.labels, self.guidance = labels, guidance
         self._parts: list[dict[str, Tensor]] = []
         self._images: Tensor | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        asked = {"--labels": self.labels, "--guidance": self.guidance}
+        for option, value in asked.items():
+            if value is not None and not isinstance(pl_module, Conditional):
+                raise UserError(
+                    f"{option} {value}: {type(pl_module).__name__} knows no labels; leave it out."
+                )
+        if self.guidance is not None:
+            check_guidance(self.guidance)
+        if isinstance(pl_module, Conditional):
+            known = range(pl_module.classes)
+            for label in self.labels or ():
+                if label not in known:
+                    raise UserError(f"labels must be in 0 … {len(known) - 1}, got {label}.")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._parts, self._images = [], None
@@ -59,8 +99,7 @@ class PredictionWriter(Callback):
         if not writes_files(trainer):
             return
         run, module = run_of(trainer), require(pl_module, Generative, self)
-        generator = Generator().manual_seed(self.seed)
-        rows["samples"] = module.sample(self.num_samples, generator).float().cpu()
+        rows |= self._samples(module)
         for name, values in rows.items():
             _write_array(run.predictions / f"{name}.npy", values)
         for name, figure in self._figures(rows, trainer.world_size).items():
@@ -69,9 +108,23 @@ class PredictionWriter(Callback):
             f"Wrote {', '.join(rows)} to {run.predictions} and pictures to {run.images}."
         )
 
+    def _samples(self, module: Generative) -> dict[str, Tensor]:
+        n, generator = self.num_samples, Generator().manual_seed(self.seed)
+        if not isinstance(module, Conditional):
+            return {"samples": module.sample(n, generator).float().cpu()}
+        labels = torch.tensor(self.labels or range(module.classes))
+        y = labels[torch.arange(n) * len(labels) // n]
+        images = module.sample(n, generator, y=y, guidance=self.guidance)
+        return {"samples": images.float().cpu(), "sample_labels": y}
+
     def _figures(self, rows: dict[str, Tensor], stride: int) -> dict[str, Any]:
         title = f"{self.num_samples} samples"
-        figures = {"predicted_samples": samples_picture(rows["samples"].numpy(), title)}
+        if "sample_labels" in rows:
+            y, images = rows["sample_labels"], rows["samples"].numpy()
+            shown = {str(label): images[y == label] for label in y.unique().tolist()}
+            figures = {"predicted_samples": image_rows(shown, f"{title} by label")}
+        else:
+            figures = {"predicted_samples": samples_picture(rows["samples"].numpy(), title)}
         if self._images is not None and "reconstructions" in rows:
             images = self._images[:SHOWN]
             # Rank 0 holds every stride-th test image.

@@ -1,5 +1,6 @@
 """What callbacks ask of a trainer and expect of a module."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -83,7 +84,7 @@ class TrueScore(ScoreBased, Protocol):
 
 
 @runtime_checkable
-class LatentBased(Generative, Protocol):
+class LatentBased(ScoreBased, Generative, Protocol):
     """A module that samples in a VAE's latent space and decodes to images."""
 
     @property
@@ -91,8 +92,10 @@ class LatentBased(Generative, Protocol):
         """The VAE and the statistics of its latents."""
         ...
 
-    def sample_latents(self, n: int, generator: Generator | None = None) -> Tensor:
-        """``n`` standardised latents, ``(n, d)``."""
+    def trajectory(
+        self, n: int, generator: Generator | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The way of ``n`` latents from noise to samples, (level, ``(n, d)``)."""
         ...
 
 

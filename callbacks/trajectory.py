@@ -59,7 +59,7 @@ class ScoreTrajectories(ValidationPicture):
         require(pl_module, ScoreBased, self)
 
     def draw_from(
-        self, trainer: Trainer, pl_module: LightningModule, examples: Tensor
+        self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
         module = require(pl_module, ScoreBased, self)
         scores: dict[str, ScoreFunction] = {"learned score": module.score}
@@ -72,10 +72,10 @@ class ScoreTrajectories(ValidationPicture):
         grids = {name: _spread(path, self.snapshots) for name, path in paths.items()}
         after = f"after epoch {trainer.current_epoch + 1}"
         return {
-            "forward_process": _forward(examples, module.schedule, self.snapshots, self.seed),
+            "forward_process": _forward(examples[0], module.schedule, self.snapshots, self.seed),
             "reverse_trajectory": snapshot_grid(grids, f"From noise to samples, {after}"),
             "no_score_walk": self._no_score(module, grids["learned score"]),
-            "samples_compared": _compared(examples, paths, after),
+            "samples_compared": _compared(examples[0], paths, after),
         }
 
     def _reverse(

@@ -125,7 +125,7 @@ class LatentDataModule(LightningDataModule):
             self.images.test_dataloader(),
         )
         loaders = dict(zip(SPLITS, found, strict=True))
-        key = _digest([*self.codec.vae.state_dict().values()], loaders.values())
+        key = _digest(self.codec, loaders.values())
         if (kept := self._read(key)) is not None:
             return kept
         encoded = {split: self._through_encoder(loader) for split, loader in loaders.items()}
@@ -179,14 +179,14 @@ def _images_of(run: RunDirectory) -> ImageDataModule:
     return parser.instantiate_classes(config)["data"]
 
 
-def _digest(weights: Iterable[Tensor], loaders: Iterable[TensorBatches]) -> str:
-    """A name for these weights, these images and what is made of them."""
-    digest = hashlib.sha256()
+def _digest(codec: LatentCodec, loaders: Iterable[TensorBatches]) -> str:
+    """A name for this VAE, these images and what is made of them."""
+    digest = hashlib.sha256(repr(codec.carried["hyper_parameters"]).encode())
+    for tensor in codec.vae.state_dict().values():
+        digest.update(tensor.cpu().numpy().tobytes())
     for loader in loaders:
         made = getattr(loader.transform, "__name__", None)
         digest.update(f"{made} {loader.seed} {loader.shuffle}".encode())
         for tensor in loader.tensors:
             digest.update(tensor.cpu().numpy().tobytes())
-    for tensor in weights:
-        digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from elbolab.run_directory import RunDirectory, write_atomically
 
-__all__ = ["ImageWriter", "image_grid", "new_figure", "tile", "write_picture"]
+__all__ = ["ImageWriter", "image_grid", "image_rows", "new_figure", "tile", "write_picture"]
 
 DPI = 110
 """Dots per inch of every picture: sharp in TensorBoard's cards, small on disk."""
@@ -73,6 +74,21 @@ def image_grid(
     axes.tick_params(length=0, labelsize=7)
     axes.set_title(title, fontsize=9)
     return figure
+
+
+def image_rows(rows: Mapping[str, NDArray[Any]], title: str) -> Figure:
+    """Labelled rows of images ``(n, c, h, w)`` with values in [0, 1], of different lengths or not.
+
+    Args:
+        rows: Label → images.
+        title: Above the rows.
+    """
+    columns = max(len(images) for images in rows.values())
+    full = [
+        np.concatenate([images, np.ones((columns - len(images), *images.shape[1:]), images.dtype)])
+        for images in rows.values()
+    ]
+    return image_grid(np.concatenate(full), title, columns, list(rows))
 
 
 def write_picture(

@@ -1,5 +1,6 @@
 """Diffusion in the latent space of a VAE."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -55,6 +56,14 @@ class LatentScore(ScoreModel):
     def sample_latents(self, n: int, generator: Generator | None = None) -> Tensor:
         """``n`` standardised latents, ``(n, d)``."""
         return super().sample(n, generator)
+
+    @torch.no_grad()
+    def trajectory(
+        self, n: int, generator: Generator | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The way of ``n`` latents from noise to samples: (level, ``(n, d)``) from K down to 0."""
+        x = self.noise(n, generator)
+        yield from self.sampler.trajectory(self.score, x, self.schedule, generator)
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         u = batch[0]
