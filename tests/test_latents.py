@@ -53,7 +53,9 @@ def test_fresh_samples_differ_between_epochs_and_have_variance_one(run):
         loader.set_epoch(epoch)
         epochs.append(everything(loader))
     assert not torch.equal(epochs[0], epochs[1])
-    pooled = torch.cat(epochs)  # 12,000 draws: a variance is known to 1.3 %, and 300 means are fewer
+    pooled = torch.cat(
+        epochs
+    )  # 12,000 draws: a variance is known to 1.3 %, and 300 means are fewer
     torch.testing.assert_close(pooled.var(0), torch.ones(3), atol=0.05, rtol=0)
     loader.set_epoch(0)
     assert torch.equal(everything(loader), epochs[0])
@@ -105,7 +107,9 @@ def test_a_missing_run_comes_with_the_command_that_makes_it(workplace):
 
 def test_a_half_written_run_says_what_it_lacks(run):
     (run / "config.yaml").unlink()
-    with pytest.raises(UserError, match=r"config.yaml names no data set of images: .*--data.images"):
+    with pytest.raises(
+        UserError, match=r"config.yaml names no data set of images: .*--data.images"
+    ):
         LatentDataModule(str(run))
     checkpoint = run / "checkpoints/best.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
