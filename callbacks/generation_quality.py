@@ -171,7 +171,9 @@ class Judge:
 
 def frechet_distance(real: Tensor, generated: Tensor) -> Tensor:
     """Fréchet distance between Gaussians fitted to two sets of features, ``(n, F)`` each."""
-    metric = FrechetInceptionDistance(_Features(real.shape[1])).to(real.device)
+    # Every process has all the features: nothing is to be joined.
+    metric = FrechetInceptionDistance(_Features(real.shape[1]), sync_on_compute=False)
+    metric = metric.to(real.device)
     metric.set_dtype(torch.float64)
     metric.update(real, real=True)
     metric.update(generated, real=False)

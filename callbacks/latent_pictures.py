@@ -74,8 +74,9 @@ class LatentField(ValidationPicture):
 class LatentProcess(ValidationPicture):
     """The reverse process: as points over the data's latents, as images, and where it leads.
 
-    ``latent_process`` shows latents at several levels over those of validation images, in the plane
-    of their two largest principal components; ``decoded_trajectory`` what some of them decode to;
+    ``latent_process`` shows latents at several levels over those of validation images, which are
+    coloured by label, in the plane in which the labels' means spread most; ``decoded_trajectory``
+    what some of them decode to;
     ``samples_compared`` samples of the VAE's prior, of the model, and real images.
 
     Args:
@@ -104,7 +105,7 @@ class LatentProcess(ValidationPicture):
     def draw_from(
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
-        module, u = require(pl_module, LatentBased, self), examples[0]
+        module = require(pl_module, LatentBased, self)
         steps = module.schedule.steps
         # Denser towards the data, where images appear.
         wanted = [steps * (1 - i / (self.snapshots - 1)) ** 2 for i in range(self.snapshots)]
@@ -117,7 +118,7 @@ class LatentProcess(ValidationPicture):
         }
         after = f"after epoch {trainer.current_epoch + 1}"
         return {
-            "latent_process": _process(shown, u, f"Latents from noise to samples {after}"),
+            "latent_process": _process(shown, *examples, f"Latents from noise to samples {after}"),
             "decoded_trajectory": image_rows(images, f"The reverse process, decoded, {after}"),
             "samples_compared": self._compared(trainer, module, after),
         }
@@ -183,20 +184,19 @@ class DigitRows(EpochPicture):
         return {"digit_rows": image_rows({str(d): r.numpy() for d, r in enumerate(rows)}, title)}
 
 
-def _process(shown: dict[int, Tensor], data: Tensor, title: str) -> Figure:
-    directions = principal_directions(data)[0]
-    figure = new_figure(2.2 * len(shown) + 0.4, 2.9)
-    behind = (data @ directions).cpu().numpy()
+def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:
+    means = torch.stack([data[labels == label].mean(0) for label in labels.unique()])
+    directions = principal_directions(means)[0]
+    figure = new_figure(2.4 * len(shown) + 0.4, 3.1)
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for axes, (level, points) in zip(panels, shown.items(), strict=True):
-        axes.scatter(behind[:, 0], behind[:, 1], s=2, color="0.8", label="data")
+        _scatter(axes, data @ directions, labels)
         x = (points @ directions).cpu().numpy()
-        axes.scatter(x[:, 0], x[:, 1], s=2, color="tab:blue", label="process")
-        reach = 1.2 * float(abs(behind).max())
-        axes.set(title=f"k = {level}", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        axes.set_xlabel("1st component", fontsize=8)
-    panels[0].set_ylabel("2nd component", fontsize=8)
-    panels[0].legend(fontsize=6, markerscale=3)
+        axes.scatter(x[:, 0], x[:, 1], s=1.5, color="black", label="process")
+        axes.set(title=f"k = {level}", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
+        axes.set_xlabel("1st direction", fontsize=8)
+    panels[0].set_ylabel("2nd direction", fontsize=8)
+    panels[-1].legend(fontsize=5, markerscale=2, loc="upper right")
     figure.suptitle(title, fontsize=10)
     return figure
 

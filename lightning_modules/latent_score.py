@@ -66,8 +66,7 @@ class LatentScore(ScoreModel):
         yield from self.sampler.trajectory(self.score, x, self.schedule, generator)
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
-        u = batch[0]
-        return {"latents": u, "reconstructions": self.codec.decode(u)}
+        return {"latents": batch[0]}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CODEC] = self.codec.to_checkpoint()
