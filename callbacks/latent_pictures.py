@@ -105,7 +105,7 @@ class LatentProcess(ValidationPicture):
     def draw_from(
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
-        module = require(pl_module, LatentBased, self)
+        module, (u, y) = require(pl_module, LatentBased, self), examples
         steps = module.schedule.steps
         # Denser towards the data, where images appear.
         wanted = [steps * (1 - i / (self.snapshots - 1)) ** 2 for i in range(self.snapshots)]
@@ -118,7 +118,7 @@ class LatentProcess(ValidationPicture):
         }
         after = f"after epoch {trainer.current_epoch + 1}"
         return {
-            "latent_process": _process(shown, *examples, f"Latents from noise to samples {after}"),
+            "latent_process": _process(shown, u, y, f"Latents from noise to samples {after}"),
             "decoded_trajectory": image_rows(images, f"The reverse process, decoded, {after}"),
             "samples_compared": self._compared(trainer, module, after),
         }
@@ -177,11 +177,16 @@ class DigitRows(EpochPicture):
             .unflatten(0, (module.classes, self.columns))
             for weight in self.guidance
         ]
-        rows = torch.cat(blocks, 1)
-        weights = ", ".join(f"{w:g}" for w in self.guidance)
-        title = f"Guidance {weights} from left to right, {self.columns} samples each, "
-        title += f"after epoch {trainer.current_epoch + 1}"
-        return {"digit_rows": image_rows({str(d): r.numpy() for d, r in enumerate(rows)}, title)}
+        rows = {str(digit): row.numpy() for digit, row in enumerate(torch.cat(blocks, 1))}
+        title = f"Samples of each label with guidance w after epoch {trainer.current_epoch + 1}"
+        figure = image_rows(rows, title)
+        axes, block = figure.axes[0], self.columns * (blocks[0].shape[-1] + 1)
+        for number in range(1, len(blocks)):
+            axes.axvline(number * block - 0.5, color="tab:red", linewidth=2)
+        axes.set_xticks(
+            [(i + 0.5) * block for i in range(len(blocks))], [f"w = {w:g}" for w in self.guidance]
+        )
+        return {"digit_rows": figure}
 
 
 def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:

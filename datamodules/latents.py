@@ -166,11 +166,14 @@ def _codec_of(run: RunDirectory) -> LatentCodec:
 
 
 def _images_of(run: RunDirectory) -> ImageDataModule:
-    """The data module of the run's configuration."""
+    """The data module of the run's configuration, or of its VAE's where its data are latents."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
     try:
-        config = parser.parse_object({"data": yaml.safe_load(run.config.read_text())["data"]})
+        data = yaml.safe_load(run.config.read_text())["data"]
+        if vae_run := data["init_args"].get("vae_run"):
+            return _images_of(RunDirectory(Path(vae_run)))
+        config = parser.parse_object({"data": data})
     except (OSError, yaml.YAMLError, KeyError, TypeError, ArgumentError) as error:
         raise UserError(
             f"{run.config} names no data set of images: give one with --data.images, such as "

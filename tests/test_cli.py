@@ -9,6 +9,7 @@ import torch
 import yaml
 from conftest import ROOT, SMALL
 from doubles import Bomb
+from latent_space import write_vae_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
@@ -256,7 +257,13 @@ def test_ctrl_c_is_one_line_and_exit_code_130(monkeypatch, capsys):
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_config_survives_a_fast_run(workplace, tiny_mnist, config):
-    data = ["--data.root", str(tiny_mnist)] if "mnist" in config.read_text().lower() else SMALL[:4]
+    text = config.read_text()
+    if "vae_run" in text:
+        write_vae_run(Path("vae"), dim=2 if "2d" in config.stem else 3)
+        data = ["--data.vae_run", "vae"]
+    else:
+        root = ["--data.root", str(tiny_mnist)]
+        data = [*(root if "mnist" in text.lower() else SMALL[:4]), "--data.val_size", "20"]
     typed = ["--config", str(config), "--trainer.fast_dev_run", "2", "--trainer.accelerator", "cpu"]
-    assert cli.main(["fit", *typed, *data, "--data.val_size", "20"]) == 0
+    assert cli.main(["fit", *typed, *data]) == 0
     assert not Path("runs").exists()
