@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from elbolab.errors import UserError
 from lightning_modules.functional.guidance import check_guidance, guided
+from lightning_modules.functional.probability_flow import flow_log_prob
 from lightning_modules.functional.schedule import Schedule
 from lightning_modules.functional.score import Score
 from lightning_modules.latent_score import LatentScore
@@ -93,6 +94,12 @@ class ConditionalScore(LatentScore):
         score = self.score if y is None else self._guided(self._labels(y, n), weight)
         return self.sampler(score, self.noise(n, generator), self.schedule, generator)
 
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """log p(u|y), ``(B,)``, in nats for latents x ``(B, d)`` and labels ``(B,)``; ∅ without."""
+        score = self.score if y is None else self._labelled(self._labels(y, len(x)))
+        return flow_log_prob(score, x, self.schedule, self.flow_steps)
+
     def checked(self, y: Tensor) -> Tensor:
         """Labels as they are.
 
@@ -113,4 +120,7 @@ class ConditionalScore(LatentScore):
         return labels.expand(n)
 
     def _guided(self, y: Tensor, weight: float) -> Any:
-        return guided(cast(LabelledScoreMLP, self.score).given(y), self.score, weight)
+        return guided(self._labelled(y), self.score, weight)
+
+    def _labelled(self, y: Tensor) -> Score:
+        return cast(LabelledScoreMLP, self.score).given(y)

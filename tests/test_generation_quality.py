@@ -28,7 +28,7 @@ FIT = [
     *("fit", "--config", "configs/conditional_score.yaml", *QUIET),
     *("--trainer.max_epochs", "2", "--data.batch_size", "40"),
     *("--model.net.hidden", "[16, 16]", "--model.schedule.steps", "20"),
-    *("--model.schedule.beta_max", "0.5"),
+    *("--model.schedule.beta_max", "0.5", "--model.flow_steps", "10"),
 ]
 
 
@@ -162,8 +162,9 @@ def test_fit_test_and_predict_judge_and_draw(runs, caplog):
     pictures = {path.stem for path in Path("run/images").glob("*.png")}
     assert pictures >= {
         *("digit_rows", "latent_process", "decoded_trajectory", "samples_compared"),
-        "guidance_tradeoff",
+        *("guidance_tradeoff", "label_likelihoods"),
     }
+    assert 0 <= found["test/bayes_accuracy"] <= 1
     asked = ["--labels", "7", "--num_samples", "12", "--guidance", "2"]
     assert cli.main(["predict", "--run_dir", "run", *asked]) == 0
     assert np.load("run/predictions/samples.npy").shape == (12, 1, 28, 28)

@@ -1,0 +1,71 @@
+"""What a model with labels thinks of real examples: log p(u|y) of every label."""
+
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.trainer_facts import require, run_of, tensorboard_of, writes_files
+from elbolab.errors import UserError
+from elbolab.pictures import new_figure, write_picture
+from lightning_modules.conditional_score import ConditionalScore
+
+__all__ = ["LabelLikelihoods"]
+
+
+class LabelLikelihoods(Callback):
+    """Logs, after a test, how often the true label of a latent has the highest log p(u|y).
+
+    That is ``test/bayes_accuracy``: by Bayes' theorem argmax_y log p(u|y) is the label that the
+    model would guess if all are as frequent; no classifier takes part. Drawn is
+    ``label_likelihoods``, the mean of log p(u|y) − max_y log p(u|y) for each true label. The
+    densities come from the probability-flow ODE in ``model.flow_steps`` steps.
+
+    Args:
+        num_examples: Test examples, the first ones, at least 1; each costs one integration for
+            every label.
+
+    Raises:
+        UserError: If there is no example.
+    """
+
+    def __init__(self, num_examples: int = 500) -> None:
+        if num_examples < 1:
+            raise UserError(f"num_examples must be at least 1, got {num_examples}.")
+        self.num_examples = num_examples
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        require(pl_module, ConditionalScore, self)
+
+    @torch.no_grad()
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module, loader = require(pl_module, ConditionalScore, self), trainer.test_dataloaders
+        batches: Any = loader  # all of the test set, whatever this process's share is
+        u, y = (tensor[: self.num_examples].to(module.device) for tensor in batches.tensors[:2])
+        labels = torch.arange(module.classes, device=u.device)
+        found = torch.stack([module.log_prob(u, label.expand(len(u))) for label in labels], 1)
+        right = (found.argmax(1) == y).double()
+        # The same on every process; sync_dist only tells Lightning not to warn.
+        module.log("test/bayes_accuracy", right.mean().float(), sync_dist=True)
+        if writes_files(trainer):
+            below = found - found.amax(1, keepdim=True)
+            rows = [below[y == label].mean(0) for label in labels]
+            title = f"{len(u)} test latents; the true label is the likeliest for {right.mean():.1%}"
+            run, writer = run_of(trainer), tensorboard_of(trainer)
+            picture = _heat_map(torch.stack(rows), title)
+            write_picture(picture, "label_likelihoods", run, writer, trainer.global_step)
+
+
+def _heat_map(rows: Tensor, title: str) -> Figure:
+    figure = new_figure(6.4, 5.2)
+    axes = figure.add_subplot()
+    image = axes.imshow(rows.cpu().numpy(), cmap="viridis")
+    figure.colorbar(image, label="mean of log p(u|y) − max log p(u|y) [nats]")
+    ticks = range(len(rows))
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
+    axes.set(xlabel="label given, y", ylabel="true label", title=title)
+    axes.title.set_fontsize(9)
+    return figure
