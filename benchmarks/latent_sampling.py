@@ -30,8 +30,6 @@ from lightning_modules.functional.samplers import (
 GUIDANCE = 0.5
 SAMPLERS: dict[str, Sampler] = {
     "Euler–Maruyama, 300": EulerMaruyama(),
-    "ancestral, 300": Ancestral(),
-    "Heun, 300": HeunFlow(),
     "Euler–Maruyama, 30": EulerMaruyama(30),
     "ancestral, 30": Ancestral(30),
     "Euler, ODE, 30": EulerFlow(30),

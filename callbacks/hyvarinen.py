@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from callbacks.stage_monitor import History, Rows, StageMonitor, curve_picture
 from callbacks.trainer_facts import ScoreBased, require
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure
 
 __all__ = ["HyvarinenMonitor", "LevelMetric"]
@@ -77,8 +77,7 @@ class HyvarinenMonitor(StageMonitor):
 
     def __init__(self, bands: int = 6, every_n_epochs: int = 10) -> None:
         super().__init__(every_n_epochs)
-        if bands < 1:
-            raise UserError(f"bands must be at least 1, got {bands}.")
+        check_at_least_one(bands=bands)
         self.bands = bands
         self._per_band: dict[str, dict[str, float]] = {}
 

@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.trainer_facts import require, run_of, tensorboard_of, writes_files
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure, write_picture
 from lightning_modules.conditional_score import ConditionalScore
 
@@ -32,8 +32,7 @@ class LabelLikelihoods(Callback):
     """
 
     def __init__(self, num_examples: int = 500) -> None:
-        if num_examples < 1:
-            raise UserError(f"num_examples must be at least 1, got {num_examples}.")
+        check_at_least_one(num_examples=num_examples)
         self.num_examples = num_examples
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

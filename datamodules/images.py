@@ -10,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.tensor_batches import Batch, TensorBatches
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 
@@ -82,11 +83,9 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}.")
-        if val_size < 1:
-            raise UserError(f"val_size must be at least 1, got {val_size}.")
+        check_at_least_one(
+            batch_size=batch_size, eval_batch_size=eval_batch_size, val_size=val_size
+        )
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.split_seed = val_size, split_seed
         self.binarize, self.seed = binarize, seed

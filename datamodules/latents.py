@@ -14,8 +14,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.images import ImageDataModule
-from datamodules.points import check_at_least_one
 from datamodules.tensor_batches import Batch, TensorBatches
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
 from lightning_modules.latent_codec import CODEC, LatentCodec

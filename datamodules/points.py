@@ -10,6 +10,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.tensor_batches import Batch, TensorBatches, Transform
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError, did_you_mean
 from elbolab.seeding import derive_seed
 
@@ -184,14 +185,3 @@ def _read_npy(path: Path) -> np.ndarray:
     if points.dtype.kind not in "fiu":
         raise UserError(f"{path}: wanted numbers, got {points.dtype}.")
     return points
-
-
-def check_at_least_one(**sizes: int) -> None:
-    """Refuses sizes below 1.
-
-    Raises:
-        UserError: Naming the size.
-    """
-    for name, value in sizes.items():
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}.")

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from datamodules.points import PointDataModule, check_at_least_one
+from datamodules.points import PointDataModule
 from datamodules.tensor_batches import Batch
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Generator, Tensor
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 
@@ -57,8 +58,7 @@ class TensorBatches:
         world_size: int = 1,
         transform: Transform | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        check_at_least_one(batch_size=batch_size)
         if len(tensors[0]) < world_size:
             raise UserError(f"{len(tensors[0])} examples cannot feed {world_size} processes.")
         self.tensors = tuple(tensors)

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 from torch.optim import Adam
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.annealing import Annealing, Constant
 from lightning_modules.functional.bounds import Bound, Elbo
@@ -84,11 +85,14 @@ class VAE(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        counts = {
-            "nll_samples": (1 if nll_samples is None else nll_samples,),
-            "nll_memory": (nll_memory,),
-        }
-        _check_sizes(latent_dim=(latent_dim,), hidden=hidden, shape=shape, **counts)
+        samples = 1 if nll_samples is None else nll_samples
+        check_at_least_one(
+            latent_dim=latent_dim,
+            hidden=hidden,
+            shape=shape,
+            nll_samples=samples,
+            nll_memory=nll_memory,
+        )
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
         self.shape, self.latent_dim = torch.Size(shape), latent_dim
@@ -214,10 +218,3 @@ def _logged(terms: BoundTerms) -> dict[str, Tensor]:
         "reconstruction": terms.reconstruction.detach(),
         "kl": terms.kl.detach(),
     }
-
-
-def _check_sizes(**sizes: Sequence[int]) -> None:
-    for name, values in sizes.items():
-        for value in values:
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}.")

@@ -24,6 +24,7 @@ from itertools import pairwise
 import torch
 from torch import Generator, Tensor
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule, noise_like
 
@@ -178,8 +179,7 @@ class PredictorCorrector(EulerMaruyama):
 
     def __init__(self, steps: int | None = None, corrections: int = 1, ratio: float = 0.1) -> None:
         super().__init__(steps)
-        if corrections < 1:
-            raise UserError(f"corrections must be at least 1, got {corrections}.")
+        check_at_least_one(corrections=corrections)
         if not 0 < ratio < 1:
             raise UserError(f"ratio must be between 0 and 1, got {ratio}.")
         self.corrections, self.ratio = corrections, ratio

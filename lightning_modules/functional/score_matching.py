@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 
 from torch import Generator, Tensor
 
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one
 from lightning_modules.functional.schedule import Schedule, along, diffuse, noise_like
 from lightning_modules.functional.score import Score
 
@@ -91,8 +91,7 @@ class Sliced(ScoreLoss):
     name = "sliced"
 
     def __init__(self, projections: int = 1) -> None:
-        if projections < 1:
-            raise UserError(f"projections must be at least 1, got {projections}.")
+        check_at_least_one(projections=projections)
         self.projections = projections
 
     def __call__(

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule
 
@@ -92,8 +93,7 @@ class LevelTable(LevelEmbedding):
     """
 
     def __init__(self, schedule: Schedule, features: int = 16) -> None:
-        if features < 1:
-            raise UserError(f"features must be at least 1, got {features}.")
+        check_at_least_one(features=features)
         super().__init__(torch.empty(schedule.steps + 1, 0))
         self.rows = nn.Embedding(schedule.steps + 1, features)
 
@@ -110,7 +110,6 @@ def _times(schedule: Schedule) -> Tensor:
 
 
 def _waves(u: Tensor, frequencies: int) -> Tensor:
-    if frequencies < 1:
-        raise UserError(f"frequencies must be at least 1, got {frequencies}.")
+    check_at_least_one(frequencies=frequencies)
     phases = u * (math.pi * 2.0 ** torch.arange(frequencies, dtype=torch.float64))
     return torch.cat([u, phases.sin(), phases.cos()], 1)

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule, along
 
@@ -90,8 +91,7 @@ class DampedFourier(InputFeatures):
         seed: int = 0,
     ) -> None:
         super().__init__(dim + 2 * count)
-        if count < 1:
-            raise UserError(f"count must be at least 1, got {count}.")
+        check_at_least_one(count=count)
         if not 0 < bandwidth < math.inf:
             raise UserError(f"bandwidth must be above 0 and finite, got {bandwidth}.")
         self.schedule = schedule

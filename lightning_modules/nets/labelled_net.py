@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one
 from lightning_modules.functional.schedule import Schedule
 from lightning_modules.functional.score import Score
 from lightning_modules.nets.activations import Activation, SiLU
@@ -41,15 +41,14 @@ class LabelledScoreMLP(ScoreMLP):
         dim: int,
         schedule: Schedule,
         classes: int = 10,
-        hidden: Sequence[int] = (256, 256, 256),
+        hidden: Sequence[int] = (512, 512),
         activation: Callable[[], Activation] = SiLU,
         embedding: Callable[[Schedule], LevelEmbedding] = LevelTable,
         inputs: Callable[[int, Schedule], InputFeatures] = Identity,
         resolution: float | None = 0.5,
     ) -> None:
         super().__init__(dim, schedule, hidden, activation, embedding, inputs, resolution)
-        if classes < 1:
-            raise UserError(f"classes must be at least 1, got {classes}.")
+        check_at_least_one(classes=classes)
         self.classes = classes
         self.labels = nn.Embedding(classes + 1, hidden[0], padding_idx=classes)
         nn.init.zeros_(self.labels.weight)

@@ -15,6 +15,7 @@ from torch.distributions import (
 )
 from torch.distributions.constraints import Constraint, nonnegative, one_hot, real
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.exponential import LogRateExponential
 from lightning_modules.functional.gaussian import LogVarianceNormal, StandardNormal
@@ -112,7 +113,7 @@ class MixtureOfGaussiansPrior(Prior):
         self, latent_shape: Sequence[int], shape: Sequence[int], components: int = 50
     ) -> None:
         super().__init__(latent_shape, shape)
-        _check_at_least_one("components", components)
+        check_at_least_one(components=components)
         self.components = components
         self.means = nn.Parameter(torch.randn(components, *self.latent_shape))
         self.log_variances = nn.Parameter(torch.zeros(components, *self.latent_shape))
@@ -143,7 +144,7 @@ class VampPrior(Prior):
         self, latent_shape: Sequence[int], shape: Sequence[int], components: int = 100
     ) -> None:
         super().__init__(latent_shape, shape)
-        _check_at_least_one("components", components)
+        check_at_least_one(components=components)
         self.components = components
         # Grey noise around one half: all images are as near as that.
         self.raw_pseudo_inputs = nn.Parameter(torch.randn(components, *self.shape))
@@ -207,8 +208,3 @@ def _independent(factors: Distribution) -> Independent:
 def _mixture(logits: Tensor, components: Distribution) -> Distribution:
     weights = Categorical(logits=logits, validate_args=False)
     return MixtureSameFamily(weights, components, validate_args=False)
-
-
-def _check_at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{name} of a prior must be at least 1, got {value}.")
