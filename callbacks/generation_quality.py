@@ -210,7 +210,8 @@ def _tradeoff(weights: Sequence[float], found: dict[str, Tensor]) -> Figure:
         )
         axes.plot(paid, [100 * a for a in accuracy], marker="o")
         for w, x, a in zip(weights, paid, accuracy, strict=True):
-            axes.annotate(f"w = {w:g}", (x, 100 * a), xytext=(4, -10), textcoords="offset points")
+            axes.annotate(f"w = {w:g}", (x, 100 * a), xytext=(7, 4), textcoords="offset points")
+        axes.margins(x=0.3, y=0.15)
         axes.set(ylabel="read as the digit asked for [%]")
         axes.grid(alpha=0.3)
         axes.set_xlabel({"frechet": "Fréchet distance", "coverage": "coverage"}[quantity])
