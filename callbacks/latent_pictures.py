@@ -65,7 +65,9 @@ class LatentField(ValidationPicture):
             axes.quiver(x[:, 0], x[:, 1], target[:, 0], target[:, 1], width=0.003, alpha=0.7)
             axes.set(title=f"k = {level}", xlabel="u₁", xlim=(-REACH, REACH), ylim=(-REACH, REACH))
         panels[0].set_ylabel("u₂")
-        panels[-1].legend(title="label", fontsize=6, title_fontsize=6, loc="upper right")
+        panels[-1].legend(
+            title="label", fontsize=6, title_fontsize=6, markerscale=3, loc="upper right"
+        )
         title = f"Latents and learned score after epoch {trainer.current_epoch + 1}"
         figure.suptitle(title, fontsize=10)
         return {"latent_field": figure}
@@ -197,7 +199,7 @@ def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str)
     for axes, (level, points) in zip(panels, shown.items(), strict=True):
         _scatter(axes, data @ directions, labels)
         x = (points @ directions).cpu().numpy()
-        axes.scatter(x[:, 0], x[:, 1], s=1.5, color="black", label="process")
+        axes.scatter(x[:, 0], x[:, 1], s=1, alpha=0.5, color="black", label="process")
         axes.set(title=f"k = {level}", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
         axes.set_xlabel("1st direction", fontsize=8)
     panels[0].set_ylabel("2nd direction", fontsize=8)
