@@ -132,7 +132,7 @@ def main() -> None:
     """Prints one table per device."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batches", type=int, nargs="+", default=[100, 200, 500])
+    parser.add_argument("--batches", type=int, nargs="+", default=[200, 256, 500])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

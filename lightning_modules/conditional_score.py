@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
+from lightning_modules.functional.diffusion_bound import diffusion_bound
 from lightning_modules.functional.guidance import check_guidance, guided
-from lightning_modules.functional.probability_flow import flow_log_prob
 from lightning_modules.functional.schedule import Schedule
 from lightning_modules.functional.score import Score
 from lightning_modules.latent_score import LatentScore
@@ -95,10 +95,22 @@ class ConditionalScore(LatentScore):
         return self.sampler(score, self.noise(n, generator), self.schedule, generator)
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(u|y), ``(B,)``, in nats for latents x ``(B, d)`` and labels ``(B,)``; ∅ without."""
-        score = self.score if y is None else self._labelled(self._labels(y, len(x)))
-        return flow_log_prob(score, x, self.schedule, self.flow_steps)
+    def label_bounds(self, x: Tensor, generator: Generator) -> Tensor:
+        """Bounds on log p(u|y) for every y, ``(B, classes)``, in nats, up to a number for each u.
+
+        See `functional.diffusion_bound`; by Bayes' theorem the largest is the likeliest label.
+
+        Args:
+            x: Latents u, ``(B, d)``.
+            generator: Of the noise, which is the same for all labels.
+        """
+        seed = int(torch.randint(2**62, (), generator=generator))
+        bounds = []
+        for label in range(self.classes):
+            score = self._labelled(self._labels(label, len(x)))
+            noise = Generator().manual_seed(seed)
+            bounds.append(diffusion_bound(score, x, self.schedule, noise))
+        return torch.stack(bounds, 1)
 
     def checked(self, y: Tensor) -> Tensor:
         """Labels as they are.

@@ -28,7 +28,7 @@ FIT = [
     *("fit", "--config", "configs/conditional_score.yaml", *QUIET),
     *("--trainer.max_epochs", "2", "--data.batch_size", "40"),
     *("--model.net.hidden", "[16, 16]", "--model.schedule.steps", "20"),
-    *("--model.schedule.beta_max", "0.5", "--model.flow_steps", "10"),
+    *("--model.schedule.beta_max", "0.5"),
 ]
 
 
