@@ -82,14 +82,7 @@ class AnomalyDataModule(LightningDataModule):
         return self.inside.val_dataloader()
 
     def test_dataloader(self) -> TensorBatches:
-        trainer = self.trainer
-        device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        return TensorBatches(
-            [column.to(device) for column in self._test],
-            self.inside.eval_batch_size,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
+        return TensorBatches.for_trainer(self.trainer, self._test, self.inside.eval_batch_size)
 
     def predict_dataloader(self) -> TensorBatches:
         return self.test_dataloader()

@@ -10,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
 from torch.optim import Adam
 
+from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.coupling import (
     couple,
@@ -71,7 +72,7 @@ class NICE(LightningModule):
     ) -> None:
         super().__init__()
         dimensions = math.prod(shape)
-        _check(shape=shape, couplings=(couplings,), hidden=hidden, draws=(draws,))
+        check_at_least_one(shape=shape, couplings=couplings, hidden=hidden, draws=draws)
         if dimensions % 2:
             raise UserError(
                 f"couplings split the pixels into two halves, but shape {tuple(shape)} has "
@@ -153,13 +154,6 @@ class NICE(LightningModule):
         z, _ = self(y)
         # Summed pixel by pixel: Σ log p(z_i) and Σ s_i are thousands, and their rounding shows.
         return (logistic_log_prob(z) + self.log_scale).sum(1)
-
-
-def _check(**sizes: Sequence[int]) -> None:
-    for name, values in sizes.items():
-        for value in values:
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}.")
 
 
 def _check_range(x: Tensor) -> None:
