@@ -84,7 +84,7 @@ class GenerationQuality(Callback):
         module, data = require(pl_module, LatentBased, self), image_data(trainer)
         real, labels = _first(data.test_dataloader(), self.num_samples)
         features = self._judge.features(real)
-        own = self._judge.right(real, labels).mean()
+        own = self._judge.right(real, labels.to(features.device)).mean()
         found = {"judge_accuracy": own}
         if isinstance(pl_module, Conditional):
             found |= self._conditional(pl_module, features, trainer)
@@ -98,8 +98,9 @@ class GenerationQuality(Callback):
         shares = self._judge.guess(sets["samples"]).bincount(minlength=self._judge.classes)
         found |= {f"class_share/{y}": share / self.num_samples for y, share in enumerate(shares)}
         # The same on every process; sync_dist only tells Lightning not to warn.
-        values = {f"test/{name}": torch.as_tensor(value).float() for name, value in found.items()}
-        pl_module.log_dict(values, sync_dist=True)
+        values = {f"test/{n}": torch.as_tensor(v).float() for n, v in found.items()}
+        on_device = {name: value.to(pl_module.device) for name, value in values.items()}
+        pl_module.log_dict(on_device, sync_dist=True)
         rank_zero_info(f"The judge, {self.judge_run}, is right on {own:.2%} of the test images.")
 
     def _conditional(
@@ -158,11 +159,15 @@ class Judge:
 
     def features(self, images: Tensor) -> Tensor:
         """The values of the last hidden layer, ``(n, F)``."""
-        return torch.cat([self._net.features(part) for part in images.split(CHUNK)])
+        return torch.cat([self._net.features(part) for part in self._parts(images)])
 
     def guess(self, images: Tensor) -> Tensor:
         """The likeliest label of each image, ``(n,)``."""
-        return torch.cat([self._net(part).argmax(1) for part in images.split(CHUNK)])
+        return torch.cat([self._net(part).argmax(1) for part in self._parts(images)])
+
+    def _parts(self, images: Tensor) -> tuple[Tensor, ...]:
+        # Real images come from the data set's own loaders, on the CPU.
+        return images.to(self._net.device).split(CHUNK)
 
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """1 where the guess is the label and 0 elsewhere, ``(n,)``."""
@@ -171,12 +176,12 @@ class Judge:
 
 def frechet_distance(real: Tensor, generated: Tensor) -> Tensor:
     """Fréchet distance between Gaussians fitted to two sets of features, ``(n, F)`` each."""
-    # Every process has all the features: nothing is to be joined.
+    # Every process has all the features: nothing is to be joined. In float64, so on the CPU, which
+    # has it everywhere.
     metric = FrechetInceptionDistance(_Features(real.shape[1]), sync_on_compute=False)
-    metric = metric.to(real.device)
     metric.set_dtype(torch.float64)
-    metric.update(real, real=True)
-    metric.update(generated, real=False)
+    metric.update(real.cpu(), real=True)
+    metric.update(generated.cpu(), real=False)
     return metric.compute()
 
 

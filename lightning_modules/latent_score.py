@@ -1,6 +1,7 @@
 """Diffusion in the latent space of a VAE."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -72,6 +73,10 @@ class LatentScore(ScoreModel):
         checkpoint[CODEC] = self.codec.to_checkpoint()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if CODEC not in checkpoint:
+            raise UserError(
+                f"the checkpoint carries no VAE: it is not one of {type(self).__name__}."
+            )
         self._take(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))
 
     def _take(self, codec: LatentCodec) -> None:
@@ -80,4 +85,4 @@ class LatentScore(ScoreModel):
                 "the data's latents are those of another VAE than the checkpoint's: give the VAE "
                 "run that the model was fitted to with --data.vae_run."
             )
-        self._codec = (codec,)
+        self._codec = (deepcopy(codec),)  # the data's own stays on the data's device

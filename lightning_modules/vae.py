@@ -85,14 +85,8 @@ class VAE(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        samples = 1 if nll_samples is None else nll_samples
-        check_at_least_one(
-            latent_dim=latent_dim,
-            hidden=hidden,
-            shape=shape,
-            nll_samples=samples,
-            nll_memory=nll_memory,
-        )
+        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape, nll_memory=nll_memory)
+        check_at_least_one(nll_samples=1 if nll_samples is None else nll_samples)
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
         self.shape, self.latent_dim = torch.Size(shape), latent_dim

@@ -176,6 +176,11 @@ def test_a_model_without_latents_says_where_to_get_them():
         LatentScore((3,), sampler=lambda: HeunFlow(3)).sample(2)
 
 
+def test_a_checkpoint_without_a_vae_is_refused():
+    with pytest.raises(UserError, match="carries no VAE: it is not one of ConditionalScore"):
+        model().on_load_checkpoint({"state_dict": {}})
+
+
 def test_a_checkpoint_refuses_the_latents_of_another_vae(fitted):
     found, path = fitted
     write_vae_run(Path("runs/other"), activation=torch.nn.Tanh)

@@ -1,6 +1,7 @@
 """What a network sees of a noise level: k → a row of features."""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +10,23 @@ from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from lightning_modules.functional.schedule import Schedule
 
-__all__ = ["FourierTime", "LevelEmbedding", "LevelTable", "LogSNR", "RawTime"]
+__all__ = ["FixedEmbedding", "FourierTime", "LevelEmbedding", "LevelTable", "LogSNR", "RawTime"]
 
 
-class LevelEmbedding(nn.Module):
+class LevelEmbedding(nn.Module, ABC):
+    """Features e(k) of the levels 0 … K; built with the schedule, as its subclasses are."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """F, the number of features."""
+
+    @abstractmethod
+    def forward(self, k: Tensor) -> Tensor:
+        """Features ``(*k.shape, F)`` of levels k."""
+
+
+class FixedEmbedding(LevelEmbedding):
     """Features of all K + 1 levels, computed once.
 
     Args:
@@ -27,15 +41,13 @@ class LevelEmbedding(nn.Module):
 
     @property
     def size(self) -> int:
-        """F, the number of features."""
         return self.table.shape[1]
 
     def forward(self, k: Tensor) -> Tensor:
-        """Features ``(*k.shape, F)`` of levels k."""
         return self.table[k]
 
 
-class RawTime(LevelEmbedding):
+class RawTime(FixedEmbedding):
     """t_k = k/K and nothing else, as in the base model.
 
     Args:
@@ -46,7 +58,7 @@ class RawTime(LevelEmbedding):
         super().__init__(_times(schedule))
 
 
-class FourierTime(LevelEmbedding):
+class FourierTime(FixedEmbedding):
     """t_k, and sin and cos of 2^i π t_k.
 
     Args:
@@ -61,7 +73,7 @@ class FourierTime(LevelEmbedding):
         super().__init__(_waves(_times(schedule), frequencies))
 
 
-class LogSNR(LevelEmbedding):
+class LogSNR(FixedEmbedding):
     """log₁₀ v_k, scaled to [−1, 1], and its waves: resolves the lowest levels, where k/K does not.
 
     Args:
@@ -94,7 +106,7 @@ class LevelTable(LevelEmbedding):
 
     def __init__(self, schedule: Schedule, features: int = 16) -> None:
         check_at_least_one(features=features)
-        super().__init__(torch.empty(schedule.steps + 1, 0))
+        super().__init__()
         self.rows = nn.Embedding(schedule.steps + 1, features)
 
     @property
