@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 
 from datamodules import glyph_images
-from datamodules.images import ImageDataModule, LabelledImages, cache_folder
+from datamodules.images import ImageDataModule, LabelledImages
+from elbolab.cache import cache_folder
 from elbolab.run_directory import write_atomically
 from elbolab.seeding import derive_seed
 

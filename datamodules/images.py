@@ -1,8 +1,6 @@
 """The base of every data set of images held in memory as bytes."""
 
-import os
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,19 +12,11 @@ from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 
-__all__ = ["Binarize", "ImageDataModule", "LabelledImages", "cache_folder", "check_pixels"]
+__all__ = ["Binarize", "ImageDataModule", "LabelledImages", "check_pixels"]
 
 Binarize = Literal["none", "static", "dynamic"]
 LabelledImages = tuple[Tensor, Tensor]
 """Images uint8 ``(N, c, h, w)`` and labels int64 ``(N,)``."""
-
-
-def cache_folder() -> Path:
-    """Where data sets are kept when no ``root`` is given: ``~/.cache/elbolab``.
-
-    ``XDG_CACHE_HOME`` moves it, as for other programs.
-    """
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "elbolab"
 
 
 def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from datamodules.images import ImageDataModule, LabelledImages, cache_folder, check_pixels
+from datamodules.images import ImageDataModule, LabelledImages, check_pixels
+from elbolab.cache import cache_folder
 from elbolab.errors import UserError
 
 __all__ = ["MNISTDataModule"]

@@ -1,7 +1,7 @@
 """The contract of a plug-in task: what it is given, what it returns, where it is found.
 
-Light on purpose: ``--help`` of a task waits for this module, so NumPy, matplotlib, TensorBoard and
-tqdm are imported where they are first used. Nothing here imports torch or Lightning.
+``--help`` of a task waits for this module: matplotlib, TensorBoard and tqdm are imported where they
+are first used. Nothing here imports torch or Lightning.
 """
 
 import csv
@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import numpy as np
+from numpy.random import Generator
+
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
 from elbolab.seeding import derive_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.random import Generator
 
     from tasks.event_writer import EventWriter
 
@@ -63,14 +65,12 @@ class TaskContext:
             self._writer = EventWriter(self.run.path)
         return self._writer
 
-    def generator(self, *purpose: int | str) -> "Generator":
+    def generator(self, *purpose: int | str) -> Generator:
         """A NumPy generator that depends on the seed and ``purpose`` alone, fresh at every call.
 
         Streams with a purpose each, ``generator("chain", 3)``, do not shift when another one draws
         more or less.
         """
-        import numpy as np
-
         return np.random.default_rng(derive_seed(self.seed, *purpose))
 
     def progress(
@@ -107,9 +107,31 @@ class TaskResult:
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, "Figure"] = field(default_factory=dict)
 
+    @classmethod
+    def merged(cls, *parts: "TaskResult") -> "TaskResult":
+        """One result of several.
+
+        Raises:
+            ValueError: If two of them have a metric, table or figure of the same name.
+        """
+        return cls(
+            _joined(part.metrics for part in parts),
+            _joined(part.tables for part in parts),
+            _joined(part.figures for part in parts),
+        )
+
     def tagged(self, task: str) -> dict[str, float]:
         """The metrics under the tags by which they are recorded, ``<task>/<name>``."""
         return {f"{task}/{name}": float(value) for name, value in self.metrics.items()}
+
+
+def _joined(mappings: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    joined: dict[str, T] = {}
+    for mapping in mappings:
+        if twice := joined.keys() & mapping.keys():
+            raise ValueError(f"named twice in a task's results: {', '.join(sorted(twice))}")
+        joined |= mapping
+    return joined
 
 
 class Task(Protocol):
@@ -118,8 +140,8 @@ class Task(Protocol):
     The docstring's first line describes the task in the list, its ``Args:`` section the options.
     ``config``, ``seed`` and ``run_dir`` are every task's own options and no names for parameters.
     The constructor raises `UserError` for impossible values and touches no files. What is slow to
-    import (NumPy, SciPy, matplotlib) is imported in ``run``, best with the algorithm in a module
-    of its own: ``--help`` waits for the rest.
+    import (SciPy, Numba, matplotlib) is imported in ``run``, best with the algorithm in a module of
+    its own: ``--help`` waits for the rest.
     """
 
     def run(self, context: TaskContext) -> TaskResult:

@@ -1,5 +1,7 @@
 """What several test files share."""
 
+import csv
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,40 @@ def fit(workplace) -> Callable[..., Path]:
         return workplace / name
 
     return run
+
+
+class TaskRuns:
+    """Runs tasks in an empty working directory; ``path`` is that directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, name: str, *options: object, drawn: bool = False):
+        """Runs a task; returns its directory and its metrics without their prefix.
+
+        Pictures are left out unless asked for: rendering takes most of a small run's time.
+        """
+        folder = Path(f"out{len(list(self.path.glob('out*')))}")
+        with pytest.MonkeyPatch.context() as patch:
+            if not drawn:
+                patch.setattr("elbolab.pictures.write_picture", lambda *_: None)
+            assert cli.main(["task", name, *map(str, options), "--run_dir", str(folder)]) == 0
+        metrics = json.loads((folder / "metrics.json").read_text())
+        return folder, {key.removeprefix(f"{name}/"): value for key, value in metrics.items()}
+
+    @staticmethod
+    def rows(path: Path) -> list[dict[str, str]]:
+        """The rows of a table that a task wrote."""
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def run_task(tmp_path, monkeypatch) -> TaskRuns:
+    """Runs tasks in an empty working directory with an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return TaskRuns(tmp_path)
 
 
 def write_idx(path: Path, values: np.ndarray, kind: int = 8) -> None:

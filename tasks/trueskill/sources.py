@@ -7,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.request import urlopen
 
+from elbolab.cache import cache_folder
 from elbolab.errors import UserError, did_you_mean
 from elbolab.run_directory import write_atomically
 from tasks.trueskill.matches import Match
 from tasks.trueskill.readers import parse_csv, parse_json, read_matches
 
-__all__ = ["EMBEDDED", "LEAGUES", "cache_folder", "find_matches", "openfootball_url"]
+__all__ = ["EMBEDDED", "LEAGUES", "find_matches", "openfootball_url"]
 
 EMBEDDED = ("worldcup-2022", "one-match")
 """Names of the match files in the package."""
@@ -60,7 +61,7 @@ def find_matches(name: str) -> list[Match]:
     if Path(name).suffix.lower() in (".json", ".csv") or os.sep in name or Path(name).exists():
         return read_matches(Path(name))
     url = openfootball_url(name)
-    path = cache_folder() / f"{name}.json"
+    path = cache_folder("openfootball") / f"{name}.json"
     if not path.exists():
         _download(url, path, name)
     return read_matches(path)
@@ -92,12 +93,6 @@ def _known_seasons() -> dict[str, str]:
     }
     cups = {f"worldcup-{y}": f"{HOST}/worldcup.json/master/{y}/worldcup.json" for y in WORLD_CUPS}
     return league | cups
-
-
-def cache_folder() -> Path:
-    """Folder of downloaded seasons: ``~/.cache/elbolab/openfootball``, moved by XDG_CACHE_HOME."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return base / "elbolab" / "openfootball"
 
 
 def _download(url: str, path: Path, name: str) -> None:
