@@ -64,6 +64,8 @@ def _dispatch(args: list[str]) -> int:
         from tasks.command import main as run_task
 
         return run_task(args[1:])
+    if args[0].startswith("-"):
+        raise UserError(f"{args[0]}: options come after a command, such as fit {args[0]} ….")
     if args[0] not in COMMANDS:
         raise UserError(f"no command '{args[0]}'.{did_you_mean(args[0], COMMANDS)}")
     from lightning_cli import run
