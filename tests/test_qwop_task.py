@@ -15,8 +15,8 @@ from PIL import Image
 import cli
 from elbolab.errors import UserError
 from tasks.command import main
-from tasks.qwop import simulate
 from tasks.qwop.plan_files import best_plan, read_plan
+from tasks.qwop.simulator import simulate
 from tasks.qwop.task import QWOP
 
 CONFIGS = sorted((ROOT / "configs/tasks").glob("qwop*.yaml"))
