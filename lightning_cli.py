@@ -28,8 +28,9 @@ from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
+from elbolab.command_line import parse
 from elbolab.errors import UserError, did_you_mean
-from elbolab.option_checks import check_numbers, check_trainer
+from elbolab.option_checks import check_trainer
 from elbolab.parser_errors import explain
 from elbolab.run_choice import RUNS, choose_checkpoint, choose_run, discard_unless_trained
 from elbolab.run_directory import RunDirectory
@@ -123,11 +124,9 @@ class ElbolabCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # The original warns when sys.argv is not empty, which it never is here.
-        try:
-            self.config = parser.parse_args(cast(list[str], args))
-            check_numbers(self._own_config().as_dict())
-        except argparse.ArgumentError as error:
-            raise UserError(self._explained(error, cast(list[str], args))) from error
+        typed = cast(list[str], args)
+        options, elsewhere = self._known_options(typed[0])
+        self.config = parse(parser, typed, options, elsewhere)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the original lets a checkpoint's hyperparameters override what was typed."""
@@ -136,7 +135,7 @@ class ElbolabCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UserError(self._explained(error)) from error
+            raise UserError(explain(error)) from error
         self._check_shape()
 
     def _check_shape(self) -> None:
@@ -222,14 +221,14 @@ class ElbolabCLI(LightningCLI):
             kwargs["return_predictions"] = False
         return kwargs | {"ckpt_path": self.ckpt_path, "weights_only": True}
 
-    def _explained(self, error: BaseException, typed: list[str] | None = None) -> str:
+    def _known_options(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """The options of a command; and those of all, with a command that has them."""
         options = {
             name: [option for option in parser._option_string_actions if len(option) > 2]
             for name, parser in self._subcommand_parsers.items()
         }
-        command = typed[0] if typed else self._command
-        elsewhere = {option: name for name, known in options.items() for option in known}
-        return explain(error, options.get(command, ()), typed=typed or (), elsewhere=elsewhere)
+        homes = {option: name for name, known in options.items() for option in known}
+        return options.get(command, []), homes
 
     @property
     def _command(self) -> str:

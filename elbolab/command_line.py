@@ -5,12 +5,13 @@ another one's place begins with its own defaults.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from jsonargparse import ArgumentParser, Namespace, _typehints
 
 from elbolab.errors import UserError
+from elbolab.option_checks import check_numbers
 from elbolab.parser_errors import explain
 from elbolab.yaml_files import check_typed_yaml
 
@@ -18,7 +19,10 @@ __all__ = ["in_order", "parse"]
 
 
 def parse(
-    parser: ArgumentParser, typed: Sequence[str], options: Sequence[str] | None = None
+    parser: ArgumentParser,
+    typed: Sequence[str],
+    options: Sequence[str] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Namespace:
     """Parses a command line.
 
@@ -26,17 +30,26 @@ def parse(
         parser: Made with ``exit_on_error=False``.
         typed: The words of the command line.
         options: What a mistyped option is compared with; by default the parser's own.
+        elsewhere: Option that another command has → that command.
 
     Raises:
-        UserError: If it cannot be parsed, in one line.
+        UserError: If it cannot be parsed, in one line; if a number is not finite.
     """
     check_typed_yaml(typed)
     try:
         with _exchanged_classes_begin_anew():
-            return parser.parse_args(in_order(typed))
+            parsed = parser.parse_args(in_order(typed))
     except (argparse.ArgumentError, ValueError) as error:
         known = [option for action in parser._actions for option in action.option_strings]
-        raise UserError(explain(error, known if options is None else options)) from error
+        known = known if options is None else list(options)
+        message = explain(error, known, typed=typed, elsewhere=elsewhere)
+        raise UserError(message) from error
+    except SystemExit as stop:
+        if any("help" in word or "print" in word or word == "-h" for word in typed):
+            raise
+        raise UserError("a module that was named ends the program while it is imported.") from stop
+    check_numbers(parsed.as_dict())
+    return parsed
 
 
 def in_order(typed: Sequence[str]) -> list[str]:

@@ -54,6 +54,7 @@ def explain(
         _no_value(text, list(typed)),
         _unknown_option(text, known, elsewhere or {}),
         _no_file(text),
+        _no_mapping(text),
         _not_positive(text),
         _bad_class(text),
         _bad_value(text),
@@ -139,6 +140,13 @@ def _no_file(text: str) -> str | None:
             return f"{shown} is a folder: name the file in it."
         known = [str(config) for config in Path("configs").rglob("*.yaml")]
         return f"no file {shown}.{did_you_mean(str(shown), known)}"
+    return None
+
+
+def _no_mapping(text: str) -> str | None:
+    if match := re.search(r"Unexpected config:\s*(.*)", text):
+        got = match[1].strip() or "nothing"
+        return f"--config wants a file of options with their values, as in configs/; it says {got}."
     return None
 
 

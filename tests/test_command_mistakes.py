@@ -21,11 +21,33 @@ OWN_MODULES = {
 }
 
 
+OWN_FILES = {
+    "twice.yaml": b"seed_everything: 1\nseed_everything: 2\n",
+    "syntax.yaml": b"model: [a\n b: c",
+    "tab.yaml": b"model:\n\tclass_path: VAE\n",
+    "latin.yaml": "# é\nseed_everything: 1".encode("latin-1"),
+    "utf16.yaml": "seed_everything: 1".encode("utf-16"),
+    "zero.yaml": b"seed_everything: \0",
+    "list.yaml": b"- 1\n",
+    "word.yaml": b"hello",
+    "empty.yaml": b"",
+    "deep.yaml": b"a: " + b"[" * 5000 + b"]" * 5000,
+    "code.yaml": b"a: !!python/object/apply:os.system [touch ran]\n",
+    "unknown.yaml": b"modell:\n  class_path: VAE\n",
+    "bomb.yaml": b"a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n"
+    + b"".join(
+        b"%c: &%c [%s]\n" % (98 + i, 98 + i, b", ".join([b"*%c" % (97 + i)] * 9)) for i in range(9)
+    ),
+}
+
+
 @pytest.fixture
 def own_modules(workplace, monkeypatch):
-    """Modules of a person's own, in the working directory."""
+    """Modules and configurations of a person's own, in the working directory."""
     for name, text in OWN_MODULES.items():
         (workplace / name).write_text(text)
+    for name, content in OWN_FILES.items():
+        (workplace / name).write_bytes(content)
     (workplace / "folder").mkdir()
     monkeypatch.syspath_prepend(workplace)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
@@ -58,11 +80,24 @@ MISTAKES = [
     # Files.
     (["fit", "--config", "folder"], "folder is a folder: name the file in it"),
     (["fit", "--config=configs/vea.yaml"], "Did you mean 'configs/vae.yaml'?"),
+    ([*FIT, "--config", "twice.yaml"], "twice.yaml, line 2: 'seed_everything' is given twice"),
+    ([*FIT, "--config", "syntax.yaml"], "syntax.yaml, line 2, column 3"),
+    ([*FIT, "--config", "tab.yaml"], "tab.yaml, line 2"),
+    ([*FIT, "--config", "latin.yaml"], "latin.yaml is not UTF-8"),
+    ([*FIT, "--config", "utf16.yaml"], "utf16.yaml is not UTF-8"),
+    ([*FIT, "--config", "zero.yaml"], "zero.yaml"),
+    ([*FIT, "--config", "list.yaml"], "--config wants a file of options"),
+    ([*FIT, "--config", "word.yaml"], "--config wants a file of options"),
+    ([*FIT, "--config", "empty.yaml"], "--config wants a file of options"),
+    ([*FIT, "--config", "deep.yaml"], "deep.yaml is nested too deeply"),
+    ([*FIT, "--config", "code.yaml"], "code.yaml, line 1"),
+    ([*FIT, "--config", "unknown.yaml"], "unknown option 'modell.class_path'"),
+    ([*FIT, "--config", "bomb.yaml"], "bomb.yaml stands for more than"),
     # Classes.
     ([*FIT, "--model.prior", "lacks.Mine"], "cannot import module 'lacks'"),
     ([*FIT, "--model.prior", "lacks.Mine"], "No module named 'nonexistent_thing'"),
     ([*FIT, "--model.prior", "typo.Mine"], "typo.py, line 1"),
-    ([*FIT, "--model.prior", "exits.Mine"], "cannot import module 'exits'"),
+    ([*FIT, "--model.prior", "exits.Mine"], "ends the program while it is imported"),
     ([*FIT, "--model.prior", "stranger.Mine"], "stranger.Mine is no Prior"),
     ([*FIT, "--model.prior", "stranger.Mein"], "no class 'Mein'. Did you mean 'Mine'?"),
     ([*FIT, "--model.prior", "absent.Mine"], "no module 'absent' for class 'absent.Mine'"),
