@@ -27,17 +27,18 @@ from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.mixture import BayesianGaussianMixture  # noqa: E402
 
 from tasks.cavi.events import Events  # noqa: E402
-from tasks.cavi.model import Constants, FixedWeights, Model  # noqa: E402
-from tasks.cavi.posterior import Gamma, Gaussian, Posterior  # noqa: E402
+from tasks.cavi.model import EpicentreModel, FixedWeights  # noqa: E402
+from tasks.cavi.options import Constants  # noqa: E402
+from tasks.cavi.posterior import Gamma, Gaussian, VariationalPosterior  # noqa: E402
 from tasks.cavi.statistics import gather  # noqa: E402
-from tasks.cavi.updates import bound, update_globals  # noqa: E402
+from tasks.cavi.updates import evidence_terms, update_globals  # noqa: E402
 
 WORK = 2_000_000
 """Events times passes that are timed at least, and `FEWEST` passes."""
 
 FEWEST = 5
 
-MODEL = Model(Constants(0.5, 0.01), np.zeros(2), FixedWeights())
+MODEL = EpicentreModel(Constants(0.5, 0.01), np.zeros(2), FixedWeights())
 
 
 def events(count: int) -> Events:
@@ -50,10 +51,10 @@ def events(count: int) -> Events:
     return Events(x, generator.poisson(10 * (1 + z)).astype(float))
 
 
-def first(components: int, restarts: int = 1) -> Posterior:
+def first(components: int, restarts: int = 1) -> VariationalPosterior:
     """A random start."""
     generator, shape = np.random.default_rng(1), (restarts, components)
-    return Posterior(
+    return VariationalPosterior(
         Gaussian(generator.normal(0, 10, (*shape, 2)), np.ones(shape)),
         Gamma(generator.gamma(2, 20, shape), np.ones(shape)),
         MODEL.weights.posterior(np.zeros(shape)),
@@ -66,7 +67,7 @@ def ours(data: Events, components: int, passes: int, restarts: int = 1) -> None:
     for _ in range(passes):
         z = gather(MODEL, q, [data])
         q = update_globals(MODEL, z)
-        bound(MODEL, q, z, 0.0)
+        evidence_terms(MODEL, q, z, 0.0)
 
 
 def theirs(data: Events, components: int, passes: int) -> None:
