@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from jsonargparse import ArgumentParser, Namespace, _typehints
 
+from elbolab.configurations import with_found_configurations
 from elbolab.errors import UserError
 from elbolab.option_checks import check_numbers
 from elbolab.parser_errors import explain
@@ -35,6 +36,7 @@ def parse(
     Raises:
         UserError: If it cannot be parsed, in one line; if a number is not finite.
     """
+    typed = with_found_configurations(typed)
     check_typed_yaml(typed)
     try:
         with _exchanged_classes_begin_anew():

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from elbolab.class_errors import explain_class, option_names
+from elbolab.configurations import configuration_names
 from elbolab.errors import UserError, did_you_mean
 
 __all__ = ["explain"]
@@ -138,8 +139,7 @@ def _no_file(text: str) -> str | None:
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         if path.is_dir():
             return f"{shown} is a folder: name the file in it."
-        known = [str(config) for config in Path("configs").rglob("*.yaml")]
-        return f"no file {shown}.{did_you_mean(str(shown), known)}"
+        return f"no file {shown}.{did_you_mean(str(shown), configuration_names())}"
     return None
 
 
