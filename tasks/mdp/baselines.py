@@ -5,6 +5,7 @@ noise.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,16 +46,18 @@ class LeaveOneOutReturn(ReturnBaseline):
         return returns - (returns.sum(axis=2, keepdims=True) - returns) / (n - 1)
 
 
+@dataclass
 class MeanReturn(ReturnBaseline):
     """b = running mean of G_0 over the updates before.
 
-    Args:
+    Attributes:
         rate: Share of the newest mean, in (0, 1].
     """
 
-    def __init__(self, rate: float = 0.1) -> None:
-        check_in("(0, 1]", **{"learner.baseline.rate": rate})
-        self.rate = rate
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_in("(0, 1]", **{"learner.baseline.rate": self.rate})
 
     def reset(self, seeds: int, states: int) -> None:
         self._mean, self._updates = None, 0
@@ -68,16 +71,18 @@ class MeanReturn(ReturnBaseline):
         return returns - before[:, None]
 
 
+@dataclass
 class LearnedValue(ReturnBaseline):
     """b(s) = a value learned for each state from the returns that followed it.
 
-    Args:
+    Attributes:
         rate: Share of the newest mean of a state, in (0, 1].
     """
 
-    def __init__(self, rate: float = 0.2) -> None:
-        check_in("(0, 1]", **{"learner.baseline.rate": rate})
-        self.rate = rate
+    rate: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_in("(0, 1]", **{"learner.baseline.rate": self.rate})
 
     def reset(self, seeds: int, states: int) -> None:
         self._value = np.zeros((seeds, states))

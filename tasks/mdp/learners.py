@@ -96,6 +96,7 @@ class Learner(ABC):
         """Does all updates, for all seeds at once."""
 
 
+@dataclass(frozen=True)
 class NoLearner(Learner):
     """Nothing is learned."""
 
