@@ -106,11 +106,11 @@ def roll_environment(env: Any, gamma: float) -> Roll:
         return steps
 
     def roll(pi: Floats, count: int, generator: Generator) -> Episodes:
-        found = [episode(policy, generator) for policy in pi for _ in range(count)]
-        T = max(map(len, found))
-        table = np.zeros((3, T, len(found)))
-        alive = np.zeros((T, len(found)), dtype=bool)
-        for i, steps in enumerate(found):
+        episodes = [episode(policy, generator) for policy in pi for _ in range(count)]
+        T = max(map(len, episodes))
+        table = np.zeros((3, T, len(episodes)))
+        alive = np.zeros((T, len(episodes)), dtype=bool)
+        for i, steps in enumerate(episodes):
             table[:, : len(steps), i], alive[: len(steps), i] = np.transpose(steps), True
         shape = (T, len(pi), count)
         s, a, r = (column.reshape(shape) for column in table)
