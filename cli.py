@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "samples and more of a run:  predict --run_dir runs/vae",
     "task": "run a plug-in task; 'task' alone lists them",
     "compare": "figures side by side:      compare runs/*",
+    "sweep": "every combination:         sweep --config vae --over model.latent_dim=2,5,20",
     "configs": "list the configurations that come with the program, for --config NAME",
 }
 
@@ -71,6 +72,10 @@ def _dispatch(args: list[str]) -> int:
         from elbolab.compare_command import main as compare
 
         return compare(args[1:])
+    if args[0] == "sweep":
+        from elbolab.sweep_command import main as sweep
+
+        return sweep(args[1:])
     if args[0].startswith("-"):
         raise UserError(f"{args[0]}: options come after a command, such as fit {args[0]} ….")
     if args[0] == "configs":
