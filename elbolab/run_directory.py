@@ -50,6 +50,11 @@ class RunDirectory:
         return self.path / "metrics.json"
 
     @property
+    def provenance(self) -> Path:
+        """What made the run: one entry for each command that worked here."""
+        return self.path / "provenance.json"
+
+    @property
     def images(self) -> Path:
         """Folder of PNG pictures, the newest of each name."""
         return self.path / "images"

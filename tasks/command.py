@@ -1,6 +1,5 @@
 """The command line of tasks: ``python cli.py task [NAME [options]]``."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -9,8 +8,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from elbolab.command_line import parse
 from elbolab.errors import UserError, did_you_mean
-from elbolab.parser_errors import explain
 from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import (
@@ -102,25 +101,9 @@ def task_parser(name: str, task: type[Task]) -> ArgumentParser:
     return parser
 
 
-def _parse(parser: ArgumentParser, options: list[str]) -> Namespace:
-    try:
-        return parser.parse_args(_config_first(options))
-    except argparse.ArgumentError as error:
-        known = [option for action in parser._actions for option in action.option_strings]
-        raise UserError(explain(error, known)) from error
-
-
-def _config_first(options: list[str]) -> list[str]:
-    """Moves ``--config FILE`` to the front: a later value wins, and a typed one must."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", action="append", default=[])
-    found, rest = parser.parse_known_args(options)
-    return [word for file in found.config for word in ("--config", file)] + rest
-
-
 def _run(name: str, task_class: type[Task], options: list[str]) -> int:
     parser = task_parser(name, task_class)
-    config = _parse(parser, options)
+    config = parse(parser, options)
     built = _instantiate(parser, config)
     task = task_class(**{key: built[key] for key in built if key not in OWN_OPTIONS})
     complete = _complete(parser, config)

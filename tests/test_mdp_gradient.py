@@ -174,7 +174,7 @@ def test_learning_is_seeded():
 def test_an_environment_without_a_table_is_rolled_step_by_step():
     """The same process by its table and by its environment, seed 0; four standard errors."""
     mdp = space_exploration(0.8)
-    env = gymnasium.make("SpaceExploration-v0")
+    env = gymnasium.make("tasks.environments:SpaceExploration-v0")
     pi, generator = policy_of(THETA)[None], np.random.default_rng(0)
     means = []
     for roll, count in ((roll_model(mdp), 4000), (roll_environment(env, 0.8), 1000)):

@@ -157,7 +157,7 @@ def test_wrong_archives_are_named(tmp_path):
 
 
 def test_space_exploration_is_a_gymnasium_environment():
-    env = gymnasium.make("tasks.mdp:SpaceExploration-v0")
+    env = gymnasium.make("tasks.environments:SpaceExploration-v0")
     check_env(env.unwrapped, skip_render_check=True)
     assert env.unwrapped.P[1][1] == [(1.0, 2, -10.0, True)]
 

@@ -8,11 +8,3 @@
     found = PolicyIteration().solve(space_exploration())
     print(found.v, found.policy, found.bound)  # bound: how far v can be from v_*
 """
-
-from tasks.registration import register_in_time
-
-register_in_time(
-    "SpaceExploration-v0",
-    "tasks.mdp.environment:SpaceExploration",
-    max_episode_steps=100,
-)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+import tasks.environments  # noqa: F401  makes SpaceExploration-v0 known
 from elbolab.errors import UserError, did_you_mean
 from tasks.mdp.environment import mdp_of
 from tasks.mdp.files import read_mdp

@@ -1,6 +1,6 @@
 """How fast matches are rated: this package, trueskill, openskill and TrueSkill Through Time.
 
-    python benchmarks/trueskill.py            needs: pip install -e '.[bench]'
+    python benchmarks/trueskill_peers.py            needs: pip install -e '.[bench]'
 
 All rate the same matches between the same teams, without draws and drift, each by the call that
 its documentation shows. The first table rates one match between two newcomers, over and over; the
@@ -11,39 +11,34 @@ that of TrueSkill Through Time, which keeps all matches. Its smoothing is timed 
 to the same tolerance.
 """
 
-# The folder of this script is the first place where Python looks, and it holds a trueskill.py.
-import sys
-from pathlib import Path
+import argparse
+import math
+import time
+import tracemalloc
+from collections.abc import Callable
+from statistics import median
 
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).parent]
+import numpy as np
+import openskill.models
+import trueskill
+import trueskillthroughtime as ttt
 
-import argparse  # noqa: E402
-import math  # noqa: E402
-import time  # noqa: E402
-import tracemalloc  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from statistics import median  # noqa: E402
+from tasks.trueskill.closed_form import moment_match
+from tasks.trueskill.filtering import RunningRatings
+from tasks.trueskill.gibbs import GibbsSampler
+from tasks.trueskill.messages import Smoother
+from tasks.trueskill.model import RatedMatch, SkillModel
+from tasks.trueskill.options import Smoothing
 
-import numpy as np  # noqa: E402
-import openskill.models  # noqa: E402
-import trueskill  # noqa: E402
-import trueskillthroughtime as ttt  # noqa: E402
-
-from tasks.trueskill.closed_form import moment_match  # noqa: E402
-from tasks.trueskill.filtering import RunningRatings  # noqa: E402
-from tasks.trueskill.gibbs import GibbsSampler  # noqa: E402
-from tasks.trueskill.messages import Smoother  # noqa: E402
-from tasks.trueskill.model import Game, Model  # noqa: E402
-
-Games = list[Game]
+Games = list[RatedMatch]
 
 OURS = "elbolab"
 TEAMS = 1000
-BETA = Model().sigma_t / math.sqrt(2)
+BETA = SkillModel().sigma_t / math.sqrt(2)
 OPENSKILL = ("PlackettLuce", "BradleyTerryFull", "ThurstoneMostellerFull")
 
 
-def timed(action: Callable[[], object]) -> float:
+def seconds_of(action: Callable[[], object]) -> float:
     """Seconds that ``action`` takes."""
     started = time.perf_counter()
     action()
@@ -52,7 +47,7 @@ def timed(action: Callable[[], object]) -> float:
 
 def one_match() -> dict[str, Callable[[], object]]:
     """The call that rates one match between newcomers, by library."""
-    model = Model()
+    model = SkillModel()
     env = trueskill.TrueSkill(beta=BETA, tau=0, draw_probability=0)
     mine, theirs = model.prior, env.create_rating()
     player = ttt.Player(ttt.Gaussian(25.0, 25 / 3), BETA, 0.0)
@@ -68,9 +63,9 @@ def one_match() -> dict[str, Callable[[], object]]:
     return calls
 
 
-def ours(games: Games) -> None:
+def by_elbolab(games: Games) -> None:
     """Filters the stream with `RunningRatings`."""
-    RunningRatings(Model(), [Model().prior] * TEAMS).observe_all(games)
+    RunningRatings(SkillModel(), [SkillModel().prior] * TEAMS).observe_all(games)
 
 
 def by_trueskill(games: Games) -> None:
@@ -113,7 +108,15 @@ def stream(count: int) -> Games:
     first = generator.integers(0, TEAMS, count)
     second = (first + generator.integers(1, TEAMS, count)) % TEAMS
     y = np.where(generator.random(count) < 0.55, 1, -1)
-    return [Game(*row) for row in zip(first.tolist(), second.tolist(), y.tolist(), strict=True)]
+    return [
+        RatedMatch(*row) for row in zip(first.tolist(), second.tolist(), y.tolist(), strict=True)
+    ]
+
+
+def among_20_teams(count: int) -> Games:
+    """Those of ``count`` matches that are between two of 20 teams."""
+    matches = (RatedMatch(i % 20, j % 20, y) for i, j, y in stream(count))
+    return [match for match in matches if match.first != match.second]
 
 
 def table(title: str, rounds: list[dict[str, float]], counts: dict[str, int]) -> None:
@@ -135,7 +138,7 @@ def compare_one_match(rounds: int, repeats: int) -> None:
 
     def speed(name: str) -> float:
         call, count = calls[name], counts[name]
-        return count / timed(lambda: [call() for _ in range(count)])
+        return count / seconds_of(lambda: [call() for _ in range(count)])
 
     table(
         "One match", [{name: speed(name) for name in calls} for _ in range(rounds + 1)][1:], counts
@@ -145,7 +148,7 @@ def compare_one_match(rounds: int, repeats: int) -> None:
 def compare_streams(rounds: int, count: int, others: int) -> None:
     """A stream of matches."""
     filters: dict[str, Callable[[Games], object]] = {
-        OURS: ours,
+        OURS: by_elbolab,
         "trueskill": by_trueskill,
         "TrueSkillThroughTime": through_time,
         **{f"openskill {name}": by_openskill(name) for name in OPENSKILL},
@@ -155,47 +158,47 @@ def compare_streams(rounds: int, count: int, others: int) -> None:
 
     def speed(name: str) -> float:
         some = games[: counts[name]]
-        return len(some) / timed(lambda: filters[name](some))
+        return len(some) / seconds_of(lambda: filters[name](some))
 
-    found = [{name: speed(name) for name in filters} for _ in range(rounds)]
-    table(f"A stream of {count:,} matches of {TEAMS:,} teams", found, counts)
+    speeds = [{name: speed(name) for name in filters} for _ in range(rounds)]
+    table(f"A stream of {count:,} matches of {TEAMS:,} teams", speeds, counts)
 
 
 def compare_smoothing(count: int) -> None:
     """Smoothing a history of 20 teams to changes below 1e-4 points."""
-    games = [Game(i % 20, j % 20, y) for i, j, y in stream(3 * count) if i % 20 != j % 20][:count]
-    smoother = Smoother(Model(), [Model().prior] * 20, games, tolerance=1e-4)
-    mine = timed(smoother.run)
+    games = among_20_teams(3 * count)[:count]
+    smoother = Smoother(SkillModel(), [SkillModel().prior] * 20, games, Smoothing(tolerance=1e-4))
+    mine = seconds_of(smoother.run)
 
     def theirs() -> None:
         through_time(games).convergence(epsilon=1e-4, iterations=1000, verbose=False)
 
-    other = timed(theirs)
+    other = seconds_of(theirs)
     print(f"\nSmoothing {count} matches of 20 teams until nothing moves by 1e-4 points")
     print(f"  elbolab {mine:.2f} s, TrueSkillThroughTime {other:.2f} s: × {other / mine:.1f}")
 
 
 def gibbs_speed() -> None:
     """Samples of all skills per second, over all chains."""
-    season = [Game(i % 20, j % 20, y) for i, j, y in stream(1000) if i % 20 != j % 20][:380]
+    season = among_20_teams(1000)[:380]
     print("\nGibbs sampling, samples of all skills per second over all chains")
-    for name, games, teams in (("1 match", [Game(0, 1, 1)], 2), ("380 matches", season, 20)):
-        sampler = GibbsSampler(Model(), [Model().prior] * teams, games)
+    for name, games, teams in (("1 match", [RatedMatch(0, 1, 1)], 2), ("380 matches", season, 20)):
+        sampler = GibbsSampler(SkillModel(), [SkillModel().prior] * teams, games)
         for chains in (1, 4, 100):
             steps = 400 if len(games) > 1 and chains > 4 else 2000
             run = lambda s=sampler, n=steps, c=chains: s.run(  # noqa: E731
                 np.random.default_rng(0), n, 0, c
             )
-            print(f"  {name}, {chains} chains: {chains * steps / timed(run):,.0f}")
+            print(f"  {name}, {chains} chains: {chains * steps / seconds_of(run):,.0f}")
 
 
-def memory() -> None:
+def filtering_memory() -> None:
     """Peak memory of filtering against matches and teams."""
     print("\nPeak memory of filtering (matches from a generator)")
     for teams, count in ((1000, 1000), (1000, 100_000), (10_000, 100_000), (100_000, 100_000)):
         games = ((k % teams, (k + 1) % teams, 1) for k in range(count))
         tracemalloc.start()
-        RunningRatings(Model(), [Model().prior] * teams).observe_all(games)
+        RunningRatings(SkillModel(), [SkillModel().prior] * teams).observe_all(games)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         print(f"  {teams:,} teams, {count:,} matches: {peak / 2**20:.2f} MiB")
@@ -213,7 +216,7 @@ def main() -> None:
     compare_streams(options.rounds, options.matches, options.others)
     compare_smoothing(380)
     gibbs_speed()
-    memory()
+    filtering_memory()
 
 
 if __name__ == "__main__":
