@@ -1,4 +1,4 @@
-"""What callbacks expect of a module and of its data, and the one place where that is checked."""
+"""The contracts of modules and data with callbacks, and the one place where they are checked."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -45,7 +45,7 @@ class Reconstructing(Protocol):
     """A module that can encode and decode what it is shown."""
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """What is left of x ``(B, *shape)`` after the latents, in data space."""
+        """Examples x ``(B, *shape)`` encoded and decoded again, in data space."""
         ...
 
 

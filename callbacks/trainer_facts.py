@@ -1,4 +1,4 @@
-"""What callbacks ask of a trainer."""
+"""Facts about a trainer that callbacks share."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an encoder says about every image of a data set, kept in a file for the next time."""
+"""The posteriors of all images of a data set, kept in a file for the next time."""
 
 import hashlib
 import io

@@ -24,13 +24,13 @@ def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:
     """Refuses what is no set of grey images: wrong type, wrong rank, or labels that do not match.
 
     Raises:
-        UserError: Naming ``name``, what was found and what is wanted.
+        UserError: Naming ``name``, what it holds and what is wanted.
     """
     if images.dtype != torch.uint8:
         nans = int(images.isnan().sum()) if images.is_floating_point() else 0
-        found = f"{images.dtype}" + (f" with {nans} NaN" if nans else "")
+        kind = f"{images.dtype}" + (f" with {nans} NaN" if nans else "")
         raise UserError(
-            f"{name}: pixels must be bytes (uint8, 0 to 255), got {found}; "
+            f"{name}: pixels must be bytes (uint8, 0 to 255), got {kind}; "
             "convert values in [0, 1] with (255 * x).round().to(torch.uint8)."
         )
     if images.dim() != 4:

@@ -9,7 +9,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.contracts import ScoreBased, require
-from callbacks.monitors.stage_monitor import Curves, EpochFigures, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import (
+    EpochFigures,
+    LabelledCurves,
+    Rows,
+    StageMonitor,
+    curve_picture,
+)
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure
 
@@ -117,7 +123,7 @@ class HyvarinenMonitor(StageMonitor):
 
 
 def _loss_curve(history: dict[str, list[EpochFigures]]) -> Figure:
-    curves: Curves = {}
+    curves: LabelledCurves = {}
     for label, points in zip(
         ("training, its shares of levels", "validation"), history.values(), strict=True
     ):

@@ -16,7 +16,7 @@ from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import log_interval
 from elbolab.pictures import new_figure
 
-__all__ = ["Curves", "EpochFigures", "Rows", "StageMonitor", "curve_picture"]
+__all__ = ["EpochFigures", "LabelledCurves", "Rows", "StageMonitor", "curve_picture"]
 
 Rows = dict[str, Tensor]
 """Tensors by name whose rows belong to examples, ``(B, …)`` each."""
@@ -24,7 +24,7 @@ Rows = dict[str, Tensor]
 EpochFigures = dict[str, float]
 """The figures of one epoch by name, and ``epoch``, its number from 1."""
 
-Curves = dict[str, tuple[list[float], list[float]]]
+LabelledCurves = dict[str, tuple[list[float], list[float]]]
 """Label → epochs and values."""
 
 
@@ -63,7 +63,7 @@ class StageMonitor(EpochPicture, EvaluationListener):
     def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Computes the scalars of a finished stage, and others that go to the logger only."""
 
-    def curves(self, quantity: Callable[[EpochFigures], float]) -> Curves:
+    def curves(self, quantity: Callable[[EpochFigures], float]) -> LabelledCurves:
         """A quantity of training and of validation over the epochs; empty before both are known."""
         if not all(self.history.values()):
             return {}
@@ -165,7 +165,7 @@ class StageMonitor(EpochPicture, EvaluationListener):
 def curve_picture(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, title: str
 ) -> Figure:
-    """Curves over epochs, by name: epochs and values; the last value stands in the legend."""
+    """Draws curves over epochs, by name: epochs and values; the last value stands in the legend."""
     figure = new_figure(6.0, 4.0)
     axes = figure.add_subplot()
     for label, (epochs, values) in curves.items():
