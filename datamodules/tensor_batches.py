@@ -5,7 +5,7 @@ more than the training step of a small model. ``TensorBatches`` gathers each bat
 operation, on the device that holds the data.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from elbolab.seeding import derive_seed
 __all__ = ["Batch", "TensorBatches", "Transform"]
 
 Batch = tuple[Tensor, ...]
+"""Tensors whose rows belong to examples."""
 Transform = Callable[[Batch, Generator], Batch]
 
 
@@ -42,6 +43,7 @@ class TensorBatches:
         world_size: Number of processes that share the data.
         transform: ``(batch, generator) -> batch``, applied on the device to each batch; the
             generator is seeded for that batch and lives where the data does.
+        kind: Builds a batch from its tensors, such as ``LabelledBatch._make``.
 
     Raises:
         UserError: If the batch size is below 1, or there is no example for some process.
@@ -57,6 +59,7 @@ class TensorBatches:
         rank: int = 0,
         world_size: int = 1,
         transform: Transform | None = None,
+        kind: Callable[[Iterable[Tensor]], Batch] = tuple,
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         if len(tensors[0]) < world_size:
@@ -67,7 +70,7 @@ class TensorBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.transform = transform
+        self.transform, self.kind = transform, kind
         self.epoch = 0
         self._next_batch = 0
         self._resume_at = (0, 0)  # epoch and batch
@@ -86,7 +89,7 @@ class TensorBatches:
             trainer: The data module's trainer.
             tensors: As for the constructor, and so the rest.
             batch_size: As there.
-            options: ``shuffle``, ``seed`` and ``transform``.
+            options: ``shuffle``, ``seed``, ``transform`` and ``kind``.
         """
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return cls(
@@ -115,7 +118,7 @@ class TensorBatches:
                 generator.manual_seed(derive_seed(self.seed, "transform", *place))
                 batch = self.transform(batch, generator)
             self._next_batch = number + 1  # before the yield: a state saved now counts this batch
-            yield batch
+            yield self.kind(batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the permutation of the next iteration (Lightning calls it before each epoch)."""
