@@ -7,6 +7,7 @@ another one's place begins with its own defaults.
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, _typehints
 
@@ -16,7 +17,7 @@ from elbolab.option_checks import check_numbers
 from elbolab.parser_errors import explain
 from elbolab.yaml_files import check_typed_yaml
 
-__all__ = ["in_order", "parse"]
+__all__ = ["in_order", "instantiate", "parse"]
 
 
 def parse(
@@ -52,6 +53,31 @@ def parse(
         raise UserError("a module that was named ends the program while it is imported.") from stop
     check_numbers(parsed.as_dict())
     return parsed
+
+
+def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
+    """Builds the objects that options describe.
+
+    Raises:
+        UserError: What an object says of its options. Where an option may be of several kinds,
+            jsonargparse tries each and says of all that they did not fit.
+    """
+    refusals: list[UserError] = []
+
+    def build(class_type: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return class_type(*args, **kwargs)
+        except UserError as refusal:
+            refusals.append(refusal)
+            raise
+
+    parser.add_instantiator(build, object, subclasses=True)
+    try:
+        return parser.instantiate(options)
+    except ValueError as error:
+        if refusals:
+            raise refusals[0] from error
+        raise
 
 
 def in_order(typed: Sequence[str]) -> list[str]:

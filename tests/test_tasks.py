@@ -19,8 +19,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import RunDirectory
-from tasks.base import GROUP, TaskContext, TaskResult, installed_tasks, write_result
+from tasks.base import TaskContext, TaskResult
 from tasks.command import _run, main
+from tasks.plugins import GROUP, installed_tasks
+from tasks.recording import write_result
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "plugin_project"
@@ -77,7 +79,7 @@ def test_empty_list_says_so(
 
 def test_two_tasks_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [EntryPoint("dice", f"{package}:Dice", GROUP) for package in ("ours", "theirs")]
-    monkeypatch.setattr("tasks.base.entry_points", lambda group: entries)
+    monkeypatch.setattr("tasks.plugins.entry_points", lambda group: entries)
     with pytest.raises(UserError, match=r"'dice', ours:Dice and theirs:Dice"):
         installed_tasks()
 
@@ -176,7 +178,7 @@ def test_two_tasks_started_at_once_get_different_directories(
         (["tiny", "--darts", "0"], "darts must be at least 1, not 0"),
         (["tiny", "--board", "missing"], "no board"),
         (["tiny", "--board", "missing", "--run_dir", "a/b/c"], "no board"),
-        (["tiny", "--run_dir", "file/out"], "cannot create run directory file/out"),
+        (["tiny", "--run_dir", "file/out"], "cannot write to run directory file/out"),
         (["tiny", "--dart", "3"], "unknown option --dart. Did you mean '--darts'?"),
         (["tiny", "--darts", "three"], "three"),
         (["tiny", "--config", "none.yaml"], "none.yaml"),
@@ -209,7 +211,7 @@ def test_help_shows_the_options_of_the_constructor(
 
 
 def test_a_parameter_named_like_a_common_option_is_a_defect_of_the_task(here: Path) -> None:
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(UserError, match="'seed', which is an option of every task: rename it"):
         main(["greedy"])
 
 
@@ -252,7 +254,7 @@ def test_a_table_of_unequal_columns_is_refused_before_anything_is_written(tmp_pa
         figures={"f": new_figure(1, 1)},
     )
     context = TaskContext(0, RunDirectory(tmp_path))
-    with closing(context), pytest.raises(ValueError, match="shorter"):
+    with closing(context), pytest.raises(ValueError, match="columns differ in length: a 2, b 1"):
         write_result("t", result, context)
     assert not list(tmp_path.iterdir())
 
