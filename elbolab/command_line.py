@@ -87,15 +87,12 @@ def in_order(typed: Sequence[str]) -> list[str]:
     are appended to a list, ``--callbacks+ A --callbacks.x 1 --callbacks+ B``, the order stays.
     """
     first, *rest = _groups(typed)
-    groups: list[list[str]] = []
-    for group in [g for g in rest if _name(g) == "config"] + [
-        g for g in rest if _name(g) != "config"
-    ]:
-        its_own = (
-            i for i, known in enumerate(groups) if _name(known).startswith(f"{_name(group)}.")
-        )
-        groups.insert(next(its_own, len(groups)), group)
-    return [word for group in [first, *groups] for word in group]
+    ordered: list[list[str]] = []
+    for group in sorted(rest, key=lambda group: _name(group) != "config"):
+        prefix = f"{_name(group)}."
+        its_own = (i for i, known in enumerate(ordered) if _name(known).startswith(prefix))
+        ordered.insert(next(its_own, len(ordered)), group)
+    return [word for group in [first, *ordered] for word in group]
 
 
 def _groups(typed: Sequence[str]) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """The contract of a plug-in task: what it is given, what it returns.
 
-``--help`` of a task waits for this module, which therefore imports TensorBoard only where the first
-curve is written, and no matplotlib. Nothing here imports torch or Lightning.
+``--help`` of a task waits for this module, which therefore imports TensorBoard and tqdm only where
+a curve or a bar begins, and no matplotlib. Nothing here imports torch or Lightning.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.random import Generator
-from tqdm import tqdm
 
 from elbolab.run_directory import RunDirectory
 from elbolab.seeding import derive_seed
@@ -83,6 +82,8 @@ class TaskContext:
             total: Its length, where it has none of its own.
             description: What is being done, shown before the bar.
         """
+        from tqdm import tqdm
+
         return tqdm(iterable, desc=description, total=total, disable=None)
 
     def close(self) -> None:

@@ -196,8 +196,8 @@ def _unwritable(run: RunDirectory, error: OSError | ValueError) -> str:
 
 
 def _remove(folders: list[Path]) -> None:
-    with suppress(OSError):  # a parent that another run uses by now stays
-        for folder in folders:
+    for folder in folders:
+        with suppress(OSError, ValueError):  # a parent that another run uses by now stays
             folder.rmdir()
 
 

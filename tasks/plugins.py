@@ -7,7 +7,7 @@ is wrong with it.
 import inspect
 import traceback
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 from elbolab.errors import UserError
 from tasks.base import Task
@@ -60,10 +60,10 @@ def load_task(entry: EntryPoint) -> type[Task]:
     if not (inspect.isclass(task) and callable(getattr(task, "run", None))):
         raise UserError(f"{name} is no class with a method 'run'. {_whose(entry)}")
     if inspect.isabstract(task):
-        missing = ", ".join(sorted(task.__abstractmethods__))
+        missing = ", ".join(sorted(getattr(task, "__abstractmethods__", ())))
         raise UserError(f"{name} leaves out {missing}. {_whose(entry)}")
     _check_signatures(name, task, entry)
-    return task
+    return cast(type[Task], task)
 
 
 def _import(entry: EntryPoint) -> Any:
@@ -92,7 +92,7 @@ def _whose(entry: EntryPoint) -> str:
     return f"Mend or uninstall {package}; {TRACEBACK}."
 
 
-def _check_signatures(name: str, task: type, entry: EntryPoint) -> None:
+def _check_signatures(name: str, task: Any, entry: EntryPoint) -> None:
     parameters = inspect.signature(task).parameters.values()
     for parameter in parameters:
         if parameter.name in OWN_OPTIONS:

@@ -168,34 +168,6 @@ def test_two_tasks_started_at_once_get_different_directories(
     assert "tiny/pi" in metrics("runs/tiny-2")
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["tny"], "no task 'tny'. Did you mean 'tiny'?"),
-        (["--seed", "1"], "no task '--seed'"),
-        (["broken"], "no_such_package"),
-        (["notask"], "no class with a method 'run'"),
-        (["tiny", "--darts", "0"], "darts must be at least 1, not 0"),
-        (["tiny", "--board", "missing"], "no board"),
-        (["tiny", "--board", "missing", "--run_dir", "a/b/c"], "no board"),
-        (["tiny", "--run_dir", "file/out"], "cannot write to run directory file/out"),
-        (["tiny", "--dart", "3"], "unknown option --dart. Did you mean '--darts'?"),
-        (["tiny", "--darts", "three"], "three"),
-        (["tiny", "--config", "none.yaml"], "none.yaml"),
-        (["tiny", "--config"], "--config"),
-        (["tiny", "--config", "{drats: 3}"], "unknown option 'drats'. Did you mean"),
-        (["tiny", "stray"], "stray"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(here: Path, args: list[str], message: str) -> None:
-    Path("file").touch()
-    with pytest.raises(UserError) as caught:
-        main(args)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert [path.name for path in here.iterdir()] == ["file"]
-
-
 def test_help_shows_the_options_of_the_constructor(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,11 +187,25 @@ def test_a_parameter_named_like_a_common_option_is_a_defect_of_the_task(here: Pa
         main(["greedy"])
 
 
-@pytest.mark.parametrize("write", [False, True])
-def test_ctrl_c_keeps_what_was_written_and_nothing_else(here: Path, write: bool) -> None:
-    program = "import sys, tasks.command; sys.exit(tasks.command.main(sys.argv[1:]))"
+def stopped(*typed: str, by: signal.Signals, deaf: bool = False) -> tuple[int, str]:
+    """Starts a task in a process of its own and stops it.
+
+    Args:
+        typed: The command line.
+        by: The signal.
+        deaf: Whether the process ignores SIGINT from its start, as one in the background of a
+            script does. Set here, so that it does not matter how the suite was started.
+
+    Returns:
+        The exit code and what was said on standard error.
+    """
+    action = "SIG_IGN" if deaf else "default_int_handler"
+    program = (
+        f"import signal, sys; signal.signal(signal.SIGINT, signal.{action});"
+        "import tasks.command; sys.exit(tasks.command.main(sys.argv[1:]))"
+    )
     started = subprocess.Popen(
-        [sys.executable, "-c", program, "slow", f"--write={write}"],
+        [sys.executable, "-c", program, *typed],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -227,9 +213,27 @@ def test_ctrl_c_keeps_what_was_written_and_nothing_else(here: Path, write: bool)
     assert started.stdout is not None
     while "waiting" not in started.stdout.readline():
         assert started.poll() is None
-    started.send_signal(signal.SIGINT)
+    if deaf:
+        started.send_signal(signal.SIGINT)
+    started.send_signal(by)
     _, errors = started.communicate(timeout=30)
-    assert started.returncode == 130
+    return started.returncode, errors
+
+
+@pytest.mark.parametrize(
+    ("by", "deaf", "code"),
+    [
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGTERM, True, 143),
+    ],
+)
+@pytest.mark.parametrize("write", [False, True])
+def test_a_stopped_task_keeps_what_was_written_and_nothing_else(
+    here: Path, write: bool, by: signal.Signals, deaf: bool, code: int
+) -> None:
+    returned, errors = stopped("slow", f"--write={write}", by=by, deaf=deaf)
+    assert returned == code
     assert [line.split()[0] for line in errors.strip().splitlines()] == ["stopped;"]
     assert Path("runs").exists() == write
     if write:
