@@ -6,7 +6,9 @@ override of `LightningCLI` lives here.
 
 import argparse
 import logging
+import os
 import warnings
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -14,7 +16,7 @@ from typing import Any, cast
 
 from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -30,10 +32,19 @@ from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain
-from elbolab.run_choice import RUNS, choose_checkpoint, choose_run, discard_unless_trained
+from elbolab.run_choice import (
+    RUNS,
+    choose_checkpoint,
+    choose_run,
+    claim_run,
+    discard_untrained,
+)
 from elbolab.run_directory import RunDirectory
 
 __all__ = ["ElbolabCLI", "run"]
+
+CHOSEN_RUN = "ELBOLAB_CHOSEN_RUN"
+"""Environment variable by which a fit's first process tells the others its run directory."""
 
 PROGRESS_REFRESH = 50
 """Batches between two updates of the progress bar: one at every batch slows small models down."""
@@ -68,6 +79,11 @@ class ElbolabCLI(LightningCLI):
     What a person types wins over the run's configuration, and both over a checkpoint.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The original does everything here, the command itself included.
+        with ExitStack() as self._held:
+            super().__init__(*args, **kwargs)
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The commands and the arguments of Trainer's methods that this framework sets itself."""
@@ -92,8 +108,8 @@ class ElbolabCLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
-            help="'best' or 'last' of the run, or a file. fit goes on from it; the other commands "
-            "use it in place of 'best'.",
+            help="'best' or 'last' of the run, or a file. fit goes on from it, and with 'auto' from "
+            "'last' if there is one, else begins; the other commands use it in place of 'best'.",
         )
         # The data knows the shape of an example; the model need not be told twice.
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
@@ -138,8 +154,24 @@ class ElbolabCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
-        self.run = choose_run(self._command, config.run_dir, config.ckpt_path, _experiment(config))
+        if config.ckpt_path is None and self._command == "fit" and _requeued():
+            config.ckpt_path = "auto"
+        self.run, self.fresh = self._choose_run(config)
         self.ckpt_path = choose_checkpoint(self._command, config.ckpt_path, self.run)
+
+    def _choose_run(self, config: Any) -> tuple[RunDirectory, bool]:
+        """The run's directory, and whether nothing lay there; a fit's first process holds it."""
+        default = _experiment(config)
+        if self._command == "fit" and rank_zero_only.rank == 0:
+            claim = claim_run(config.run_dir, config.ckpt_path, default)
+            self._held.callback(claim.release)
+            # Processes that Lightning starts for this fit read the same command line again.
+            os.environ[CHOSEN_RUN] = str(claim.run.path)
+            self._held.callback(os.environ.pop, CHOSEN_RUN, None)
+            return claim.run, claim.fresh
+        chosen = os.environ.get(CHOSEN_RUN) if self._command == "fit" else None
+        run = choose_run(chosen or config.run_dir, default)
+        return run, not run.taken
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
@@ -177,12 +209,11 @@ class ElbolabCLI(LightningCLI):
             if subcommand != "fit" and isinstance(self.trainer.logger, RunLogger):
                 self.trainer.logger.checkpoint_step = step
         rank_zero_info(f"Run directory: {self.run.path}")
-        fresh = not self.run.taken
         try:
             super()._run_subcommand(subcommand)
         except (UserError, MisconfigurationException, SystemExit) as stop:
-            if fresh and self.trainer.is_global_zero:
-                discard_unless_trained(self.run)
+            if self.fresh and self.trainer.is_global_zero:
+                discard_untrained(self.run)
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning made it an exit code 1
                 raise KeyboardInterrupt from stop
             if isinstance(stop, MisconfigurationException):
@@ -270,6 +301,11 @@ def _typed(args: list[str], option: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(f"--{option}")
     return vars(parser.parse_known_args(args)[0])[option]
+
+
+def _requeued() -> bool:
+    """Whether SLURM has started this command again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
 
 
 def _experiment(config: Any) -> Path:
