@@ -60,7 +60,7 @@ def choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str
 
     Args:
         command: All but ``fit`` need one, and take ``best`` by default.
-        typed: What was given as ``--ckpt_path``; ``auto`` is ``last`` if there is one, else none.
+        typed: What was given as ``--ckpt_path``; ``auto`` is ``last``, else ``best``, else none.
         run: The command's run directory.
 
     Raises:
@@ -68,9 +68,8 @@ def choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str
     """
     name = typed or ("best" if command != "fit" else None)
     if name == "auto":
-        name = "last"
-        if command == "fit" and not run.checkpoint(name).exists():
-            return None
+        there = (name for name in ("last", "best") if run.checkpoint(name).exists())
+        name = next(there, None if command == "fit" else "last")
     if name not in ("best", "last"):
         return name
     path = run.checkpoint(name)
@@ -118,8 +117,9 @@ def _first_claimed(default: Path) -> RunClaim:
 
 def _remedy(run: RunDirectory) -> str:
     other = "choose another --run_dir, or leave it out for a new numbered one."
-    if run.checkpoint("last").exists():
-        return f"go on with --ckpt_path last, {other}"
+    for name in ("last", "best"):
+        if run.checkpoint(name).exists():
+            return f"go on with --ckpt_path {name}, {other}"
     if run.config.exists():
         return (
             "its fit ended before the first epoch did; begin it again in the same place with "
