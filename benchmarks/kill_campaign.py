@@ -154,16 +154,16 @@ class Moments(Callback):
                 first()
                 os.kill(os.getpid(), signal.Signals[self.end.name])
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         self.come("batch")
 
-    def on_validation_batch_start(self, *_: Any) -> None:
+    def on_validation_batch_start(self, *_: Any, **__: Any) -> None:
         self.come("validation batch")
 
-    def on_train_epoch_start(self, *_: Any) -> None:
+    def on_train_epoch_start(self, *_: Any, **__: Any) -> None:
         self.come("epoch's start")
 
-    def on_train_epoch_end(self, *_: Any) -> None:
+    def on_train_epoch_end(self, *_: Any, **__: Any) -> None:
         self.come("epoch's end")
 
     def watch_files(self) -> None:
@@ -208,7 +208,7 @@ def differences(whole: Path, other: Path) -> list[str]:
     found = [
         f"{name}: {where}"
         for name in ("last", "best")
-        for where in _unlike(*(_training(run / f"checkpoints/{name}.ckpt") for run in (whole, other)))
+        for where in _unlike(_training(whole, name), _training(other, name))
     ]
     figures, others = (json.loads((run / "metrics.json").read_text()) for run in (whole, other))
     for name in figures.keys() | others.keys():
@@ -222,9 +222,9 @@ def differences(whole: Path, other: Path) -> list[str]:
     return found + [f"file {name}" for name in sorted(names ^ other_names)]
 
 
-def _training(path: Path) -> dict[str, Any]:
+def _training(run: Path, name: str) -> dict[str, Any]:
     """What of a checkpoint decides how training goes on, and the figures until then."""
-    saved = torch.load(path, weights_only=True)
+    saved = torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True)
     kept = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
     loops = saved["loops"]["fit_loop"]["state_dict"]["place"]
     histories = {
@@ -246,7 +246,8 @@ def _unlike(a: Any, b: Any, path: str = "") -> list[str]:
     if isinstance(a, list):
         if len(a) != len(b):
             return [f"{path} has {len(b)} entries, not {len(a)}"]
-        return [line for n, pair in enumerate(zip(a, b)) for line in _unlike(*pair, f"{path}/{n}")]
+        pairs = enumerate(zip(a, b, strict=True))
+        return [line for n, pair in pairs for line in _unlike(*pair, f"{path}/{n}")]
     return [] if a == b else [f"{path} is {b}, not {a}"]
 
 

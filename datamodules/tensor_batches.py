@@ -130,6 +130,7 @@ class TensorBatches:
             "epoch": self.epoch,
             "examples": self._handed_out * self.world_size,
             "order": self._order_name(),
+            "batches": self._batches_name(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -143,6 +144,11 @@ class TensorBatches:
                 f"the order of examples is that of {self._order_name()} and was that of {order}: "
                 "in what is left of this epoch some examples repeat and others are missing."
             )
+        if (batches := state.get("batches", self._batches_name())) != self._batches_name():
+            rank_zero_warn(
+                f"the rest of this epoch comes in {self._batches_name()}, where there were "
+                f"{batches}: the run is not the one that it would have been."
+            )
         handed_out = state.get("examples", state.get("next_batch", 0) * self.batch_size)
         here = -(-handed_out // self.world_size)
         self._resume_at = (state["epoch"], min(here, self._examples_here()))
@@ -154,6 +160,9 @@ class TensorBatches:
 
     def _number_at(self, behind: int) -> int:
         return len(self) - -(-(self._examples_here() - behind) // self.batch_size)
+
+    def _batches_name(self) -> str:
+        return f"batches of {self.batch_size} on {self.world_size} processes"
 
     def _order_name(self) -> str:
         return f"seed {self.seed} over {len(self.tensors[0])} examples"

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from elbolab.errors import UserError
-from elbolab.run_claim import RunClaim, RunInUse
+from elbolab.run_claim import RunClaim, RunInUseError
 from elbolab.run_directory import RunDirectory, newest, numbered
 
 __all__ = ["GOES_ON", "RUNS", "choose_checkpoint", "choose_run", "claim_run", "discard_untrained"]
@@ -39,7 +39,7 @@ def claim_run(typed: str | None, ckpt_path: str | None, default: Path) -> RunCla
     """
     if ckpt_path in GOES_ON:
         claim = _claimed(choose_run(typed, default))
-        if ckpt_path == "auto" and not claim.fresh and not claim.run.config.exists():
+        if ckpt_path == "auto" and not claim.fresh and not claim.run.begun:
             claim.release()
             raise UserError(
                 f"run directory {claim.run.path} is no run's: it has no config.yaml; choose "
@@ -75,7 +75,7 @@ def choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str
     path = run.checkpoint(name)
     if path.exists():
         return str(path)
-    if run.config.exists() and command == "fit":
+    if run.begun and command == "fit":
         raise UserError(f"no checkpoint {path}: {_remedy(run)}")
     begin = f"python cli.py fit --config … --run_dir {run.path} --ckpt_path auto"
     raise UserError(f"no checkpoint {path}: fit first ({begin}), or give a file with --ckpt_path.")
@@ -107,7 +107,7 @@ def _first_claimed(default: Path) -> RunClaim:
             continue
         try:
             claim = _claimed(run)
-        except RunInUse:
+        except RunInUseError:
             continue
         if claim.fresh:
             return claim
@@ -120,7 +120,7 @@ def _remedy(run: RunDirectory) -> str:
     for name in ("last", "best"):
         if run.checkpoint(name).exists():
             return f"go on with --ckpt_path {name}, {other}"
-    if run.config.exists():
+    if run.begun:
         return (
             "its fit ended before the first epoch did; begin it again in the same place with "
             f"--ckpt_path auto, {other}"

@@ -10,13 +10,13 @@ from pathlib import Path
 from elbolab.errors import UserError
 from elbolab.run_directory import LOCK, RunDirectory
 
-__all__ = ["RunClaim", "RunInUse"]
+__all__ = ["RunClaim", "RunInUseError"]
 
 TEMPORARY = re.compile(r"\..+\.(\d+)-\w+")
 """Names that `write_atomically` gives to what it has not finished: the target and the process."""
 
 
-class RunInUse(UserError):
+class RunInUseError(UserError):
     """Another living process holds the run directory."""
 
 
@@ -31,7 +31,7 @@ class RunClaim:
         run: The run's directory.
 
     Raises:
-        RunInUse: If a living process holds it.
+        RunInUseError: If a living process holds it.
         OSError: If it cannot be created.
     """
 
@@ -39,8 +39,8 @@ class RunClaim:
         self.run = run
         self._made = [path for path in (run.path, *run.path.parents) if not path.exists()]
         self._descriptor = self._lock()
-        self.fresh = not run.taken
         _clear(run)
+        self.fresh = not run.taken
 
     def release(self) -> None:
         """Lets go; a directory in which nothing was written is removed."""
@@ -61,7 +61,7 @@ class RunClaim:
             except BlockingIOError as error:
                 holder = os.read(descriptor, 200).decode(errors="replace") or "another process"
                 os.close(descriptor)
-                raise RunInUse(
+                raise RunInUseError(
                     f"run directory {self.run.path} is in use by {holder}: wait for its end, "
                     "choose another --run_dir, or leave it out for a new numbered one."
                 ) from error

@@ -80,6 +80,11 @@ class RunDirectory:
             return self.path.exists()
         return any(entry.name != LOCK for entry in self.path.iterdir())
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run lies here, or what a fit writes before anything else."""
+        return self.config.exists() or any(self.path.glob("events.out.tfevents.*"))
+
     def read_metrics(self) -> dict[str, float]:
         """What ``metrics.json`` holds; empty when there is none.
 

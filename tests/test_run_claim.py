@@ -13,7 +13,7 @@ from conftest import ROOT, SMALL
 import cli
 from elbolab.errors import UserError
 from elbolab.run_choice import claim_run
-from elbolab.run_claim import RunClaim, RunInUse
+from elbolab.run_claim import RunClaim, RunInUseError
 from elbolab.run_directory import LOCK, RunDirectory, write_atomically
 
 FIT = ["fit", "--config", "configs/vae_glyphs.yaml", *SMALL]
@@ -60,9 +60,9 @@ def test_two_fits_into_the_same_typed_directory(workplace):
         deadline = time.monotonic() + 120
         while not Path("out/config.yaml").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        for goes_on in ([], ["--ckpt_path", "auto"], ["--ckpt_path", "last"]):
+        for goes_on in (None, "auto", "last"):
             with pytest.raises(UserError, match=f"out is in use by process {first.pid} on "):
-                claim_run("out", *goes_on[1:] or [None], Path("runs/vae"))
+                claim_run("out", goes_on, Path("runs/vae"))
         assert cli.main(endless) == 2
         first.send_signal(signal.SIGKILL)
     claim_run("out", "last", Path("runs/vae")).release()
@@ -73,7 +73,7 @@ def test_a_claim_that_wrote_nothing_leaves_nothing(tmp_path):
     claim = RunClaim(run)
     assert claim.fresh
     assert not run.taken
-    with pytest.raises(RunInUse):
+    with pytest.raises(RunInUseError):
         RunClaim(run)
     claim.release()
     assert list(tmp_path.iterdir()) == []

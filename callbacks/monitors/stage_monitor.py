@@ -169,10 +169,16 @@ class StageMonitor(EpochPicture):
             return {}
         sums.sync()
         row = {name: value[:1].detach().cpu() for name, value in rows.items()}
-        return {"sums": {name: value.cpu() for name, value in sums.metric_state.items()}, "row": row}
+        states: dict[str, Any] = sums.metric_state
+        return {
+            "sums": {name: value.cpu() for name, value in states.items()},
+            "row": row,
+        }
 
     def _joined(self) -> Rows:
-        return {name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]}
+        return {
+            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
+        }
 
     def _flush(self, pl_module: LightningModule) -> Rows:
         """Adds the waiting training steps to the epoch's sums and returns them joined."""

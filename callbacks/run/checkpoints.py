@@ -93,12 +93,15 @@ class BestCheckpoint(Checkpoint):
         mode: Whether the best is its maximum or its minimum.
     """
 
-    state_key = "BestCheckpoint"  # pyright: ignore[reportAssignmentType]
-
     def __init__(self, monitor: str, mode: Literal["min", "max"]) -> None:
         self.monitor, self.mode = monitor, mode
         self.best_model_score: float | None = None
         self._to_write = False
+
+    @property
+    def state_key(self) -> str:
+        """Its name in checkpoints; Lightning builds it again at every hook, so it is short."""
+        return "BestCheckpoint"
 
     def state_dict(self) -> dict[str, Any]:
         return {"monitor": self.monitor, "mode": self.mode, "score": self.best_model_score}

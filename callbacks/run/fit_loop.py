@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytorch_lightning import Trainer
-from pytorch_lightning.loops.fit_loop import RestartStage, _FitLoop, _TrainingEpochLoop
+from pytorch_lightning.loops.fit_loop import RestartStage, _FitLoop
 from pytorch_lightning.loops.loop import _Loop
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 
 from callbacks.run.stop_signals import StopSignals, Vote, in_words
 from callbacks.trainer_facts import in_trial, run_of
@@ -47,6 +48,8 @@ class ResumableFitLoop(_FitLoop):
     monitored; and when it is asked to stop.
     """
 
+    epoch_loop: Any  # a ResumableEpochLoop
+    epoch_progress: Any  # whose counters Lightning declares less of than there is
     stops: StopSignals
     _vote: Vote
     _place: Place | None
@@ -72,7 +75,7 @@ class ResumableFitLoop(_FitLoop):
         if epochs.processed < epochs.started:
             validate = self._stopping and self.trainer.validating
             return Place(epochs.processed, batch, total, begun=True, validate=validate)
-        if 0 < batch and not self.epoch_loop._num_ready_batches_reached():
+        if batch > 0 and not self.epoch_loop._num_ready_batches_reached():
             # max_steps has cut the epoch short: more steps would be the rest of it.
             return Place(epochs.processed - 1, batch, total, begun=False, validate=False)
         return Place(epochs.processed, 0, total, begun=False, validate=False)
@@ -179,6 +182,7 @@ class ResumableFitLoop(_FitLoop):
 class ResumableEpochLoop(_TrainingEpochLoop):
     """Lightning's loop over batches, which can begin in the middle and always ends validated."""
 
+    batch_progress: Any
     behind: int
     """Batches of the epoch that are behind already when it is entered."""
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping
 
 from callbacks.run.fit_loop import ResumableFitLoop, fit_loop_of
 from callbacks.run.stop_signals import Vote
@@ -42,15 +41,6 @@ class ExactResume(Callback):
         if stage == "fit":
             ResumableFitLoop.take_over(trainer.fit_loop)
 
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        # Lightning would let the checkpoint's patience win over what was typed.
-        for callback in trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
-            saved = checkpoint.get("callbacks", {}).get(callback.state_key)
-            if isinstance(callback, EarlyStopping) and saved:
-                saved["patience"] = callback.patience
-
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -69,7 +59,7 @@ class ExactResume(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":
-            _let_signals_end(trainer)
+            _let_signals_end()
             return
         self._vote.restart()
         self._votes = float("inf")
@@ -92,7 +82,7 @@ class ExactResume(Callback):
         self._seed_noise(trainer, "val", batch_idx)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _let_signals_end(trainer)
+        _let_signals_end()
 
     def on_test_batch_start(
         self,
@@ -105,7 +95,7 @@ class ExactResume(Callback):
         self._seed_noise(trainer, "test", batch_idx)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _let_signals_end(trainer)
+        _let_signals_end()
 
     def on_predict_batch_start(
         self,
@@ -138,7 +128,7 @@ class ExactResume(Callback):
         _seed_generators(device, derive_seed(self.seed, stage, step, trainer.global_rank))
 
 
-def _let_signals_end(trainer: Trainer) -> None:
+def _let_signals_end() -> None:
     """An evaluation has nothing to save: SIGTERM ends it at once. Lightning would only note it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only, rank_zero_warn
 from pytorch_lightning import Trainer
 
@@ -22,15 +22,21 @@ VOTE_SECONDS = 1.0
 """How long processes go on, about, before they agree anew on whether to stop."""
 
 
+SAME_SIGNAL_SECONDS = 1.0
+"""Within this time a second signal is the first one again."""
+
+
 class StopSignals:
     """Notes the signals that end a fit, for a moment at which it can end.
 
     These are SIGTERM, Ctrl-C and, under SLURM, the one that announces the end of a job's time
-    (SIGUSR1), behind which the job is queued again. A second signal does not wait.
+    (SIGUSR1), behind which the job is queued again. A second signal does not wait, unless it comes
+    at once: schedulers and launchers often send the same one to a group and to each of its members.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._since = 0.0
         self._requeue: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -61,10 +67,12 @@ class StopSignals:
         raise SystemExit(128 + number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+        now = time.monotonic()
+        if self.number is None:
+            self.number, self._since = number, now
+        elif now - self._since > SAME_SIGNAL_SECONDS:
             self.forget()
             raise KeyboardInterrupt
-        self.number = number
 
 
 class Vote:
