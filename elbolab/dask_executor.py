@@ -29,7 +29,7 @@ class DaskExecutor:
         try:
             if scheduler is None:
                 self._cluster = LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                    n_workers=jobs, threads_per_worker=1, dashboard_address=":0"
                 )
             self._client = Client(scheduler or self._cluster, timeout=20)
         except (OSError, ValueError) as error:
