@@ -45,6 +45,7 @@ def ascend(options: FullPass | Streaming, problem: FitProblem, q: VariationalPos
         q: R starts.
 
     Raises:
+        UserError: If constants and events are so far apart that the ELBO is no number.
         ArithmeticError: If the ELBO falls by more than rounding, which is a defect.
     """
     count = len(q.mu.mean)

@@ -1,9 +1,9 @@
 """What the command does with its options: read, fit every K, choose, assign, draw, record."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from tasks.cavi.starts import start
 from tasks.cavi.summary import EventSummary, summarise
 
 __all__ = ["PreparedFit", "prepare_fit", "run"]
+
+TAKEN = re.compile(r"component|weight|events|(position|strength)_std|strength|log_density|p\d+")
+"""Columns of our own tables: a coordinate of that name gets another one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def _source(options: CAVIOptions, context: TaskContext) -> tuple[EventSource, Tr
 
 
 def _file(options: CAVIOptions, path: str) -> CsvEvents:
-    return CsvEvents(Path(path), options.position or [], options.strength or "", options.log)
+    return CsvEvents(path, options.position or [], options.strength or "", options.log)
 
 
 def _weight_prior(options: CAVIOptions) -> WeightPrior:
@@ -111,12 +114,20 @@ def _weight_prior(options: CAVIOptions) -> WeightPrior:
 
 
 def _names(options: CAVIOptions) -> list[str]:
-    names = options.position or [f"x{i}" for i in range(1, options.dimensions + 1)]
+    """Of the coordinates, and of their columns in tables."""
     if options.log:
-        names = [f"log {name}" for name in (options.position or ["distance"])]
-    return names
+        return [f"log {name}" for name in options.position or _numbered("distance", options)]
+    names = options.position or _numbered("x", options)
+    return [f"position {name}" if TAKEN.fullmatch(name) else name for name in names]
 
 
+def _numbered(name: str, options: CAVIOptions) -> list[str]:
+    if options.log and options.dimensions == 1:
+        return [name]
+    return [f"{name}{i}" for i in range(1, options.dimensions + 1)]
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused in one line
 def _fit(options: CAVIOptions, given: PreparedFit, k: int, context: TaskContext) -> Fit:
     def watch(passes: range) -> Iterable[int]:
         return context.progress(passes, description=f"K = {k}, passes")

@@ -77,7 +77,7 @@ FREE = {"contract", "reassoc", "nsz"}
 """The compiler may fuse and reorder: a sum depends on the machine, and on nothing else."""
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _scores(
     x: Any, begin: int, s: Any, m: Any, a: Any, c: Any, h: float, square: Any, score: Any, top: Any
 ) -> None:
@@ -96,7 +96,7 @@ def _scores(
             top[i] = max(top[i], e[i])
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _normalise(score: Any, top: Any, z: Any, inner: Any, power: Any, bits: Any) -> None:
     """Scores → e^(score − top); their sums to ``z``, and those of score · e^score to ``inner``.
 
@@ -116,7 +116,7 @@ def _normalise(score: Any, top: Any, z: Any, inner: Any, power: Any, bits: Any) 
             inner[i] += e[i] * logs[i]
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _entropy(z: Any, inner: Any, lanes: Any) -> float:
     """Σ log z − inner/z over events with 1 ≤ z ≤ K; replaces ``z`` by 1/z.
 
@@ -138,7 +138,7 @@ def _entropy(z: Any, inner: Any, lanes: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _add_sums(
     x: Any, begin: int, s: Any, m: Any, square: Any, score: Any, inverse: Any, sums: Any
 ) -> None:

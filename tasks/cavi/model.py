@@ -6,9 +6,9 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from elbolab.checks import check_in
+from elbolab.errors import UserError
 from tasks.arrays import Floats
-from tasks.cavi.options import Constants, check_probabilities
+from tasks.cavi.options import Constants, check_positive, check_probabilities
 from tasks.cavi.posterior import Dirichlet, PointMass, WeightPosterior
 
 __all__ = ["DirichletWeights", "EpicentreModel", "FixedWeights", "WeightPrior"]
@@ -72,7 +72,7 @@ class DirichletWeights:
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_in("(0, inf)", concentration=self.concentration)
+        check_positive(concentration=self.concentration)
 
     def posterior(self, n: Floats) -> WeightPosterior:
         return Dirichlet(self.concentration + n)
@@ -97,3 +97,13 @@ class EpicentreModel:
     constants: Constants
     nu: Floats
     weights: WeightPrior = field(default_factory=FixedWeights)
+
+    def check_finite(self, values: Floats) -> None:
+        """Refuses constants under which figures of the events overflow.
+
+        Raises:
+            UserError: If a value is not finite; it names the constants.
+        """
+        if not np.isfinite(values).all():
+            given = ", ".join(f"{name} {value:g}" for name, value in vars(self.constants).items())
+            raise UserError(f"the ELBO of these events overflows: choose less extreme {given}.")

@@ -18,11 +18,23 @@ __all__ = [
     "Simulation",
     "Stochastic",
     "Streaming",
+    "check_positive",
     "check_probabilities",
 ]
 
 EVERYTHING = 2**62
 """A chunk that holds all events."""
+
+MOST_EVENTS = 10**8
+"""Numbers (events times dimensions) that are simulated at most: 0.8 GB."""
+
+MOST_RESTARTS = 10**4
+
+MOST_STEPS = 10**9
+"""Of passes, epochs and sizes of chunks: more than anybody waits for, or holds."""
+
+EXTREMES = "[1e-100, 1e100]"
+"""Where constants of the model may lie, so that their products are numbers."""
 
 
 class Algorithm(ABC):
@@ -68,7 +80,7 @@ class Streaming(Algorithm):
     tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
-        check_at_least_one(**{"algorithm.chunk": self.chunk})
+        _check_sizes(chunk=self.chunk)
         _check_passes(self.max_passes, self.tolerance)
 
     def hold(self, source: EventSource) -> EventSource:
@@ -94,8 +106,7 @@ class Stochastic(Algorithm):
     delay: float = 1.0
 
     def __post_init__(self) -> None:
-        sizes = {"epochs": self.epochs, "batch": self.batch, "buffer": self.buffer}
-        check_at_least_one(**{f"algorithm.{name}": size for name, size in sizes.items()})
+        _check_sizes(epochs=self.epochs, batch=self.batch, buffer=self.buffer)
         check_in("(0.5, 1]", **{"algorithm.forgetting": self.forgetting})
         check_in("[0, inf)", **{"algorithm.delay": self.delay})
 
@@ -104,13 +115,19 @@ class Stochastic(Algorithm):
 
 
 def _check_passes(max_passes: int, tolerance: float) -> None:
-    check_at_least_one(**{"algorithm.max_passes": max_passes})
+    _check_sizes(max_passes=max_passes)
     check_in("(0, inf)", **{"algorithm.tolerance": tolerance})
+
+
+def _check_sizes(**sizes: int) -> None:
+    named = {f"algorithm.{name}": size for name, size in sizes.items()}
+    check_at_least_one(**named)
+    check_in(f"[1, {MOST_STEPS}]", **named)
 
 
 @dataclass(frozen=True)
 class Constants:
-    """The scalars of the model; all positive.
+    """The scalars of the model; all positive, and in `EXTREMES`.
 
     Args:
         tau: τ, precision of positions around their epicentre, in 1/unit² of the positions.
@@ -119,7 +136,7 @@ class Constants:
         beta: β, prior rate of the strengths' rates.
 
     Raises:
-        UserError: If one is not positive and finite.
+        UserError: If one is not.
     """
 
     tau: float = 1.0
@@ -128,7 +145,17 @@ class Constants:
     beta: float = 0.1
 
     def __post_init__(self) -> None:
-        check_in("(0, inf)", **vars(self))
+        check_positive(**vars(self))
+
+
+def check_positive(**values: float) -> None:
+    """Refuses constants of the model that are not positive, or so extreme that products overflow.
+
+    Raises:
+        UserError: Naming the first that is.
+    """
+    check_in("(0, inf)", **values)
+    check_in(EXTREMES, **values)
 
 
 def check_probabilities(probabilities: Iterable[float]) -> None:
@@ -149,19 +176,25 @@ class Simulation:
     Args:
         events: How many.
         components: Super-epicentres, of equal weight unless weights are given.
-        dimensions: Of a position; 1 for log-normal distances.
+        dimensions: Of a position. Default: 2, or 1 for log-normal distances.
 
     Raises:
-        UserError: If one is below 1.
+        UserError: If one is below 1, or there are more than can be held.
     """
 
     events: int = 1000
     components: int = 4
-    dimensions: int = 2
+    dimensions: int | None = None
 
     def __post_init__(self) -> None:
         sizes = {f"simulation.{name}": value for name, value in vars(self).items()}
         check_at_least_one(**sizes)
+        most = max(self.events, self.components) * (self.dimensions or 1)
+        if most > MOST_EVENTS:
+            raise UserError(
+                f"simulation of {self.events} events of {self.components} components in "
+                f"{self.dimensions or 2} dimensions is too large: at most {MOST_EVENTS} numbers."
+            )
 
 
 @dataclass(frozen=True)
@@ -213,17 +246,20 @@ class CAVIOptions:
 
     def __post_init__(self) -> None:
         check_at_least_one(components=self.components, restarts=self.restarts)
-        check_in("(0, inf)", concentration=self.concentration)
-        check_in("(-inf, inf)", nu=self.nu)
+        check_in(f"[1, {MOST_RESTARTS}]", restarts=self.restarts)
+        check_positive(concentration=self.concentration)
+        check_in("[-1e150, 1e150]", nu=self.nu)
         _ = self.constants
         if not self.counts:
             raise UserError("components must name at least one number, got an empty list.")
         self._check_data()
         if isinstance(self.weights, list):
             check_probabilities(self.weights)
-            self._check_weights(len(self.weights))
+            self._check_weights(self.weights)
 
     def _check_data(self) -> None:
+        if "" in (self.data, self.assign):
+            raise UserError("data and assign must name a file, got ''.")
         if self.data is None and (self.position or self.strength or self.assign):
             raise UserError("position, strength and assign need a file: add --data FILE.")
         if self.data is not None and not (self.position and self.strength):
@@ -237,9 +273,13 @@ class CAVIOptions:
         if self.nu is not None and len(self.nu) != self.dimensions:
             raise UserError(f"nu must have {self.dimensions} numbers, got {self.nu}.")
 
-    def _check_weights(self, count: int) -> None:
-        if set(self.counts) != {count}:
-            raise UserError(f"weights has {count} numbers for {self.counts} components.")
+    def _check_weights(self, weights: list[float]) -> None:
+        wanted = [("components", k) for k in self.counts]
+        if self.data is None:
+            wanted.append(("simulation.components", self.simulation.components))
+        for name, k in wanted:
+            if k != len(weights):
+                raise UserError(f"weights must be {k} numbers for {name} {k}, got {weights}.")
 
     @property
     def constants(self) -> Constants:
@@ -260,4 +300,6 @@ class CAVIOptions:
     @property
     def dimensions(self) -> int:
         """D of a position."""
-        return len(self.position) if self.position else self.simulation.dimensions
+        if self.position:
+            return len(self.position)
+        return self.simulation.dimensions or (1 if self.log else 2)

@@ -39,6 +39,12 @@ SMALL = 8
 GRID = 120
 """Points of a density's grid in each direction."""
 
+BARS = 40
+"""Of a histogram of counts, at most, more or less."""
+
+MOST_COUNTS = 10_000
+"""Counts at which a probability is drawn."""
+
 BEST: dict[str, Any] = {"color": "C3", "linewidth": 2, "zorder": 3}
 OTHER: dict[str, Any] = {"color": "C0", "alpha": 0.5}
 """How the best restart and the others are drawn."""
@@ -229,9 +235,10 @@ def predictive_picture(
     draw = _curve if events.x.shape[-1] == 1 else _contours
     draw(left, model, q, events, names)
     weights = q.pi.mean[0]
-    counts = np.arange(int(events.strengths.max()) + 1)
+    counts = _counts(int(events.strengths.max()))
     p = np.exp(log_strength(q, counts.astype(float))) @ weights
-    edges = np.arange(-0.5, len(counts) + len(counts) // 40 + 0.5, 1 + len(counts) // 40)
+    width = 1 + int(counts[-1] + 1) // BARS
+    edges = np.arange(-0.5, counts[-1] + width + 0.5, width)
     right.hist(events.strengths, bins=edges, density=True, alpha=0.4, label="events")
     right.plot(counts, p, color="C3", label="predictive")
     right.set_xlabel("strength (count)")
@@ -240,6 +247,13 @@ def predictive_picture(
     right.grid(alpha=0.3)
     figure.suptitle("VariationalPosterior predictive distribution of an event to come", fontsize=10)
     return figure
+
+
+def _counts(largest: int) -> Ints:
+    """All counts up to the largest, or some where there are too many to draw."""
+    if largest < MOST_COUNTS:
+        return np.arange(largest + 1)
+    return np.linspace(0, largest, MOST_COUNTS).astype(np.int64)
 
 
 def _curve(

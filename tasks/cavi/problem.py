@@ -37,8 +37,14 @@ class FitProblem:
     watch: Callable[[range], Iterable[int]] = lambda passes: passes
 
     def evidence(self, q: VariationalPosterior, z: Statistics) -> EvidenceTerms:
-        """The ELBO's terms."""
-        return evidence_terms(self.model, q, z, self.summary.log_base)
+        """The ELBO's terms.
+
+        Raises:
+            UserError: If constants and events are so far apart that the ELBO is no number.
+        """
+        terms = evidence_terms(self.model, q, z, self.summary.log_base)
+        self.model.check_finite(terms.elbo)
+        return terms
 
 
 class TracePoint(NamedTuple):

@@ -7,11 +7,15 @@ from numpy.random import Generator
 from scipy.optimize import linear_sum_assignment
 from scipy.special import xlogy
 
+from elbolab.errors import UserError
 from tasks.arrays import Floats, Ints
 from tasks.cavi.events import Events
 from tasks.cavi.model import EpicentreModel
 from tasks.cavi.options import Simulation
 from tasks.cavi.posterior import VariationalPosterior
+
+LARGEST_RATE = 2.0**53
+"""Of strengths, which must be counts that doubles hold."""
 
 __all__ = ["Truth", "accuracy", "match", "simulate_events"]
 
@@ -40,10 +44,18 @@ def simulate_events(
         wanted: How much.
         model: The priors; ν has as many numbers as there are dimensions.
         generator: Source of all noise.
+
+    Raises:
+        UserError: If the prior yields rates that no count can have.
     """
-    k, d, given = wanted.components, wanted.dimensions, model.constants
+    k, d, given = wanted.components, len(model.nu), model.constants
     mu = model.nu + generator.standard_normal((k, d)) / np.sqrt(given.rho)
     lam = generator.gamma(given.alpha, 1 / given.beta, k)
+    if lam.max() > LARGEST_RATE:
+        raise UserError(
+            f"alpha / beta is the mean strength of simulated events, and one of {lam.max():.3g} is "
+            f"too large: alpha {given.alpha:g} must be smaller, or beta {given.beta:g} larger."
+        )
     pi = model.weights.posterior(np.zeros((1, k))).mean[0]
     z = generator.choice(k, size=wanted.events, p=pi)
     x = mu[z] + generator.standard_normal((wanted.events, d)) / np.sqrt(given.tau)

@@ -48,8 +48,12 @@ def start(
         summary: A sample of the events, and how many there are.
         components: K.
         generators: One for each restart.
+
+    Raises:
+        UserError: If the events are too far apart for τ.
     """
     points = features(model, summary.sample)
+    model.check_finite((points**2).sum(-1))
     starts = [_hard(summary, points, kmeans_plus_plus(points, components, g)) for g in generators]
     n, strength, square, shift, centre = (np.stack(sums) for sums in zip(*starts, strict=True))
     sums = Statistics(n, strength, square, shift, centre, np.zeros(len(starts)))
