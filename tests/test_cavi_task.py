@@ -9,8 +9,6 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-import cli
-
 CONFIGS = sorted((ROOT / "configs/tasks").glob("cavi*.yaml"))
 COLUMNS = ("--position", "[long, lat]", "--strength", "stations")
 QUAKES = ("--data", "quakes.csv", *COLUMNS)
@@ -133,71 +131,6 @@ def test_same_seed_same_result_whatever_the_threads(run_task, monkeypatch):
     one = run_task("cavi", *many)[1]
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
     assert run_task("cavi", *many)[1] == one != run_task("cavi", *many, "--seed", "1")[1]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--data", "none.csv", *COLUMNS], "cannot read none.csv: No such file"),
-        (["--data", ".", *COLUMNS], "cannot read ."),
-        (["--data", "quakes.csv"], "position and strength must name columns"),
-        ([*QUAKES[:2], "--position", "[long, latt]", *COLUMNS[2:]], "Did you mean 'lat'?"),
-        ([*QUAKES[:2], *COLUMNS[:2], "--strength", "station"], "Did you mean 'stations'?"),
-        ([*QUAKES[:2], "--position", "[lat, lat]", *COLUMNS[2:]], "name a column twice"),
-        (["--data", "negative.csv", *COLUMNS], "line 3: stations must be a count 0, 1, 2, …, got"),
-        (
-            ["--data", "half.csv", *COLUMNS],
-            "line 2: stations must be a count 0, 1, 2, …, got '3.5'",
-        ),
-        (["--data", "nan.csv", *COLUMNS], "line 2: lat must be a finite number, got 'nan'"),
-        (["--data", "short.csv", *COLUMNS], "line 2: stations must be a finite number, got ''"),
-        (["--data", "word.csv", *COLUMNS], "line 2: long must be a finite number, got 'east'"),
-        (["--data", "empty.csv", *COLUMNS], "empty.csv has no events"),
-        (
-            [*QUAKES[:2], "--position", "[lat]", *COLUMNS[2:], "--density", "log-normal"],
-            "a positive",
-        ),
-        ([*QUAKES, "--assign", "half.csv"], "half.csv, line 2: stations must be a count"),
-        ([*QUAKES, "--components", "121"], "121 components need as many events, and there are 120"),
-        ([*QUAKES, "--nu", "[1]"], "nu must have 2 numbers, got [1"),
-        (["--components", "0"], "components must be at least 1"),
-        (["--components", "[]"], "components must name at least one number"),
-        (["--restarts", "0"], "restarts must be at least 1"),
-        (["--tau", "0"], "tau must be above 0, got 0"),
-        (["--rho", "-1"], "rho must be above 0, got -1"),
-        (["--alpha", ".nan"], "alpha must be above 0, got nan"),
-        (["--beta", ".inf"], "beta must be finite and above 0, got inf"),
-        (["--weights", "[0.5, 0.4]"], "weights must be positive and add up to 1"),
-        (["--weights", "[0.5, 0.5]"], "weights has 2 numbers for [4] components"),
-        (["--weights", "learn", "--concentration", "0"], "concentration must be above 0"),
-        (["--position", "[a]"], "add --data FILE"),
-        (["--simulation.events", "0"], "simulation.events must be at least 1"),
-        (["--algorithm", "FulPass"], "Did you mean 'FullPass'?"),
-        (
-            ["--algorithm", "FullPass", "--algorithm.max_passes", "0"],
-            "max_passes must be at least 1",
-        ),
-        (
-            ["--algorithm", "Stochastic", "--algorithm.forgetting", "2"],
-            "algorithm.forgetting must be in (0.5, 1]",
-        ),
-        (
-            ["--algorithm", "Stochastic", "--algorithm.delay", "-1"],
-            "algorithm.delay must be at least 0",
-        ),
-        (["--component", "3"], "unknown option --component. Did you mean '--components'?"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(options, message, capsys):
-    cells = {"negative": "1,1,1,1\n2,1,1,-1", "half": "1,1,1,3.5", "nan": "1,nan,1,1"}
-    cells |= {"short": "1,1,1", "word": "1,1,east,1", "empty": ""}
-    for name, text in cells.items():
-        Path(f"{name}.csv").write_text(f"{HEADER}{text}\n")
-    assert cli.main(["task", "cavi", *options, "--run_dir", "out"]) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(error) == 1
-    assert message in error[0]
-    assert not Path("out").exists()
 
 
 def test_help_waits_for_nothing_heavy():

@@ -127,7 +127,6 @@ def _numbered(name: str, options: CAVIOptions) -> list[str]:
     return [f"{name}{i}" for i in range(1, options.dimensions + 1)]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused in one line
 def _fit(options: CAVIOptions, given: PreparedFit, k: int, context: TaskContext) -> Fit:
     def watch(passes: range) -> Iterable[int]:
         return context.progress(passes, description=f"K = {k}, passes")

@@ -33,8 +33,11 @@ MOST_RESTARTS = 10**4
 MOST_STEPS = 10**9
 """Of passes, epochs and sizes of chunks: more than anybody waits for, or holds."""
 
-EXTREMES = "[1e-100, 1e100]"
-"""Where constants of the model may lie, so that their products are numbers."""
+EXTREMES = "[1e-40, 1e40]"
+"""Where constants of the model may lie: τ times the square of a position stays a number."""
+
+LARGEST_NUMBER = 1e100
+"""The largest coordinate of a position."""
 
 
 class Algorithm(ABC):
@@ -248,7 +251,7 @@ class CAVIOptions:
         check_at_least_one(components=self.components, restarts=self.restarts)
         check_in(f"[1, {MOST_RESTARTS}]", restarts=self.restarts)
         check_positive(concentration=self.concentration)
-        check_in("[-1e150, 1e150]", nu=self.nu)
+        check_in(f"[-{LARGEST_NUMBER}, {LARGEST_NUMBER}]", nu=self.nu)
         _ = self.constants
         if not self.counts:
             raise UserError("components must name at least one number, got an empty list.")

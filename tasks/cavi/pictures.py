@@ -39,6 +39,9 @@ SMALL = 8
 GRID = 120
 """Points of a density's grid in each direction."""
 
+SHOWN_NATS = 10
+"""How far below its maximum a log density is shown."""
+
 BARS = 40
 """Of a histogram of counts, at most, more or less."""
 
@@ -280,7 +283,8 @@ def _contours(
     grid = np.stack(np.meshgrid(*sides), -1)
     log_p = log_position(model, plane, grid.reshape(-1, 2)) + np.log(q.pi.mean[0])
     p = np.logaddexp.reduce(log_p, -1).reshape(GRID, GRID)
-    levels = np.linspace(p.max() - 10, p.max(), 11)
+    top = p.max()
+    levels = np.linspace(top - max(SHOWN_NATS, 1e-9 * abs(top)), top, 11)
     drawn = axes.contourf(*sides, p, levels=levels, cmap="Blues", extend="min")
     axes.figure.colorbar(drawn, ax=axes, label="log density (nats)")
     shown = x[:SHOWN]

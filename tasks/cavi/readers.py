@@ -14,11 +14,10 @@ from elbolab.files import one_line, shown, text_lines
 from elbolab.tables import TableRow, table_columns, table_rows
 from tasks.arrays import Floats
 from tasks.cavi.events import Events
+from tasks.cavi.options import LARGEST_NUMBER
 
 __all__ = ["CsvEvents"]
 
-LARGEST_POSITION = 1e150
-"""Squares of positions, summed over all events, must stay finite."""
 
 LARGEST_COUNT = 2**53
 """The largest count below which every count is a double."""
@@ -92,6 +91,8 @@ class CsvEvents:
         if header.count('"') % 2 or not _of_width(len(names), block):
             return None
         places = table_columns(names, one_line(self.path), self._names)
+        if not any(line.strip() for line in block):
+            return np.empty((0, len(places)))
         try:
             values = np.loadtxt(
                 block,
@@ -114,7 +115,7 @@ class CsvEvents:
     @property
     def _range(self) -> tuple[float, float]:
         """Between what a position must lie."""
-        return (0, math.inf) if self.log else (-LARGEST_POSITION, LARGEST_POSITION)
+        return (0, math.inf) if self.log else (-LARGEST_NUMBER, LARGEST_NUMBER)
 
     def _row_by_row(self, lines: Iterable[str], size: int) -> Iterator[Floats]:
         rows = self._rows(lines)

@@ -58,9 +58,7 @@ def _log_base(events: Events, log: bool) -> float:
     """−Σ log S_n! and, for distances R = e^x, −Σ log R_n."""
     with np.errstate(over="ignore"):
         if not np.isfinite((events.x**2).sum()):
-            raise UserError(
-                "positions beyond ±1e150 are too large to be squared: give them in larger units."
-            )
+            raise UserError("positions are too large to be squared: give them in larger units.")
     jacobian = float(events.x.sum()) if log else 0.0
     return -(float(gammaln(events.strengths + 1).sum()) + jacobian)
 
