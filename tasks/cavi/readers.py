@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
@@ -18,6 +19,9 @@ from tasks.cavi.options import LARGEST_NUMBER
 
 __all__ = ["CsvEvents"]
 
+
+NO_SEPARATORS = bytes(set(range(256)) - set(b',\n"'))
+"""All bytes but those that part cells and rows, and quotes, which may hold either."""
 
 LARGEST_COUNT = 2**53
 """The largest count below which every count is a double."""
@@ -72,13 +76,24 @@ class CsvEvents:
 
     def _values(self, size: int) -> Iterator[Floats]:
         """The wanted columns, at most ``size`` rows at a time and at least one."""
-        lines, read = text_lines(self.path), 0
-        header = next(lines, "")
+        try:
+            with open(self.path, encoding="utf-8-sig", newline="") as lines:
+                yield from self._blocks(lines, size)
+        except (OSError, UnicodeDecodeError):
+            self._blame_line()
+            raise
+
+    def _blame_line(self) -> None:
+        """Raises for the first line that is no text."""
+        deque(text_lines(self.path), maxlen=0)
+
+    def _blocks(self, lines: Iterator[str], size: int) -> Iterator[Floats]:
+        header, read = next(lines, ""), 0
         while block := list(islice(lines, size)):
             values = self._parsed(header, block)
             if values is None:
                 # Empty lines stand for those already read: the others keep their numbers.
-                rest = chain([header], repeat("\n", read), block, lines)
+                rest = chain([header], repeat("\n", read), self._text(chain(block, lines)))
                 yield from self._row_by_row(rest, size)
                 return
             if len(values):
@@ -117,6 +132,12 @@ class CsvEvents:
         """Between what a position must lie."""
         return (0, math.inf) if self.log else (-LARGEST_NUMBER, LARGEST_NUMBER)
 
+    def _text(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if "\0" in line:
+                self._blame_line()
+            yield line
+
     def _row_by_row(self, lines: Iterable[str], size: int) -> Iterator[Floats]:
         rows = self._rows(lines)
         while some := [self._checked(row) for row in islice(rows, size)]:
@@ -144,11 +165,11 @@ class CsvEvents:
 def _of_width(width: int, block: list[str]) -> bool:
     """Whether every line is a row of ``width`` cells, or empty."""
     text = "".join(block)
-    if '"' not in text:
-        letters = np.frombuffer(text.encode(), np.uint8)
-        ends = letters[(letters == ord(",")) | (letters == ord("\n"))]
-        if len(ends) == width * len(block):
-            return bool((ends.reshape(-1, width) == [ord(",")] * (width - 1) + [ord("\n")]).all())
+    if "\0" in text:
+        return False
+    separators = text.encode().translate(None, NO_SEPARATORS)
+    if separators == (b"," * (width - 1) + b"\n") * len(block):
+        return True
     try:
         return set(map(len, csv.reader(block, strict=True))) <= {0, width}
     except csv.Error:
