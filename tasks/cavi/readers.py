@@ -10,9 +10,9 @@ from itertools import chain, islice, repeat
 
 import numpy as np
 
+from elbolab.csv_tables import TableRow, table_columns, table_rows
 from elbolab.errors import UserError
 from elbolab.files import one_line, shown, text_lines
-from elbolab.tables import TableRow, table_columns, table_rows
 from tasks.arrays import Floats
 from tasks.cavi.events import Events
 from tasks.cavi.options import LARGEST_NUMBER
