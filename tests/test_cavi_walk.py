@@ -84,6 +84,13 @@ def test_pictures_of_unusual_runs_are_drawn(options, run_task):
     }
 
 
+def test_names_of_columns_are_drawn_as_they_are(run_task):
+    Path("odd.csv").write_text("a$b$^,$\\frac,n\n" + "".join(f"{i},{-i},{i}\n" for i in range(9)))
+    odd = ("--data", "odd.csv", "--position", '["a$b$^", "$\\\\frac"]', "--strength", "n")
+    out, _ = run_task("cavi", *odd, "--components", "2", "--restarts", "2", drawn=True)
+    assert "a$b$^" in run_task.rows(out / "epicentres.csv")[0]
+
+
 def test_distances_typed_plainly_have_one_dimension(run_task):
     out, _ = run_task("cavi", "--density", "log-normal")
     assert "log distance" in run_task.rows(out / "epicentres.csv")[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elbolab.errors import UserError
+from elbolab.files import shown
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.cavi import graph_picture, pictures
 from tasks.cavi.events import Events, EventSource, InMemory, whole
@@ -195,13 +196,18 @@ def _trace(fit: Fit) -> Table:
 
 def _drawn(given: PreparedFit, fit: Fit) -> TaskResult:
     q, sample = fit.best, given.summary.sample
-    shown = sample.take(slice(pictures.SHOWN))
-    r = responsibilities(given.model, q, shown)[0]
+    some, names = sample.take(slice(pictures.SHOWN)), [_no_formula(name) for name in given.names]
+    r = responsibilities(given.model, q, some)[0]
     figures = {
-        "events": pictures.events_picture(given.model, q, shown, r, given.names),
-        "predictive": pictures.predictive_picture(given.model, q, sample, given.names),
+        "events": pictures.events_picture(given.model, q, some, r, names),
+        "predictive": pictures.predictive_picture(given.model, q, sample, names),
     }
     return TaskResult(figures=figures)
+
+
+def _no_formula(name: str) -> str:
+    """A column's name as matplotlib shall draw it, whatever it contains and however long it is."""
+    return shown(name).replace("$", r"\$")
 
 
 def _choice(fits: dict[int, Fit]) -> TaskResult:

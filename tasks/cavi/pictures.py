@@ -4,13 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import new_figure, palette
 from tasks.arrays import Floats, Ints
 from tasks.cavi.events import Events
 from tasks.cavi.model import EpicentreModel
@@ -21,7 +20,6 @@ from tasks.cavi.simulation import Truth
 
 __all__ = [
     "SHOWN",
-    "colours",
     "components_picture",
     "elbo_picture",
     "events_picture",
@@ -32,9 +30,6 @@ __all__ = [
 
 SHOWN = 3000
 """Events in a scatter plot at most."""
-
-SMALL = 8
-"""Size of legends, in points of type."""
 
 GRID = 120
 """Points of a density's grid in each direction."""
@@ -54,11 +49,6 @@ OTHER: dict[str, Any] = {"color": "C0", "alpha": 0.5}
 
 DEVIATIONS = 2
 """Standard deviations of an ellipse or a bar."""
-
-
-def colours(count: int) -> Floats:
-    """One colour ``(K, 3)`` for each component."""
-    return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
 
 
 def _sizes(strengths: Floats) -> Floats:
@@ -81,23 +71,22 @@ def events_picture(
         names: Of the coordinates.
     """
     figure = new_figure(6.5, 5.5)
-    axes, palette = figure.add_subplot(), colours(r.shape[-1])
-    mixed = np.clip(r @ palette, 0, 1)
+    axes, colours = figure.add_subplot(), palette(r.shape[-1])
+    mixed = np.clip(r @ colours, 0, 1)
     flat = events.x.shape[-1] == 1
     y = events.strengths if flat else events.x[:, 1]
     axes.scatter(events.x[:, 0], y, s=_sizes(events.strengths), c=mixed, alpha=0.55, linewidths=0)
     draw = _bars if flat else _ellipses
-    draw(axes, model, q, palette)
+    draw(axes, model, q, colours)
     axes.set_xlabel(names[0])
     axes.set_ylabel("strength (count)" if flat else names[1])
     axes.set_title(
         f"{len(events):,} events: colour responsibility, size strength; "
         f"{DEVIATIONS} standard deviations\nof an event (thin) and of the epicentre (thick)",
-        fontsize=9,
     )
     if not flat:
         axes.set_aspect("equal", adjustable="datalim")
-    axes.legend(fontsize=SMALL, title="E[λ]", title_fontsize=SMALL, loc="best")
+    axes.legend(title="E[λ]", loc="best")
     axes.grid(alpha=0.3)
     return figure
 
@@ -108,19 +97,19 @@ def _spreads(model: EpicentreModel, q: VariationalPosterior) -> tuple[Floats, Fl
     return np.sqrt(variance + 1 / model.constants.tau), np.sqrt(variance)
 
 
-def _ellipses(axes: Axes, model: EpicentreModel, q: VariationalPosterior, palette: Floats) -> None:
+def _ellipses(axes: Axes, model: EpicentreModel, q: VariationalPosterior, colours: Floats) -> None:
     for k, (event, epicentre) in enumerate(zip(*_spreads(model, q), strict=True)):
         x, y = q.mu.mean[0, k, :2]
         for std, width in ((event, 1.2), (epicentre, 2.5)):
             size = 2 * DEVIATIONS * std
             axes.add_patch(
-                Ellipse((x, y), size, size, fill=False, color=palette[k], linewidth=width)
+                Ellipse((x, y), size, size, fill=False, color=colours[k], linewidth=width)
             )
         axes.plot(x, y, "k+", markersize=9)
-        axes.plot([], [], "o", color=palette[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
+        axes.plot([], [], "o", color=colours[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
 
 
-def _bars(axes: Axes, model: EpicentreModel, q: VariationalPosterior, palette: Floats) -> None:
+def _bars(axes: Axes, model: EpicentreModel, q: VariationalPosterior, colours: Floats) -> None:
     """Crosses at (m, E[λ]) as long as an event's and the epicentre's standard deviations."""
     lam = q.lam.mean[0]
     counts = (np.sqrt(lam), np.sqrt(q.lam.shape[0]) / q.lam.rate[0])
@@ -131,7 +120,7 @@ def _bars(axes: Axes, model: EpicentreModel, q: VariationalPosterior, palette: F
                 lam[k],
                 xerr=DEVIATIONS * std,
                 yerr=DEVIATIONS * heights[k],
-                color=palette[k],
+                color=colours[k],
                 linewidth=width,
                 label=f"{k + 1}: {lam[k]:.1f}" if width < 2 else None,
             )
@@ -152,8 +141,8 @@ def elbo_picture(fit: Fit) -> Figure:
     top.plot([], [], **OTHER, label="other restarts")
     top.set_ylabel("ELBO (nats)")
     top.ticklabel_format(axis="y", useOffset=False)
-    top.set_title(f"ELBO per pass, {len(fit.elbo)} restarts", fontsize=10)
-    top.legend(fontsize=SMALL, loc="lower right")
+    top.set_title(f"ELBO per pass, {len(fit.elbo)} restarts")
+    top.legend(loc="lower right")
     below.set_ylabel("below the best (nats)")
     below.set_xlabel("passes")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -175,8 +164,8 @@ def restarts_picture(fit: Fit) -> Figure:
     axes.set_ylabel("ELBO (nats)")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("What restarts end at", fontsize=10)
-    axes.legend(fontsize=SMALL)
+    axes.set_title("What restarts end at")
+    axes.legend()
     axes.grid(alpha=0.3)
     return figure
 
@@ -197,8 +186,8 @@ def components_picture(fits: dict[int, Fit]) -> Figure:
     axes.set_xlabel("components K")
     axes.set_ylabel("ELBO (nats)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("ELBO against the number of components", fontsize=10)
-    axes.legend(fontsize=SMALL)
+    axes.set_title("ELBO against the number of components")
+    axes.legend()
     axes.grid(alpha=0.3)
     return figure
 
@@ -218,14 +207,14 @@ def recovery_picture(
     right.errorbar(
         truth.lam[true], q.lam.mean[0][fitted], yerr=spread, fmt="o", color="C4", capsize=3
     )
-    left.legend(fontsize=SMALL)
+    left.legend()
     for axes, what in ((left, "epicentre μ"), (right, "rate of strengths λ (count)")):
         low, high = axes.get_xlim()
         axes.plot([low, high], [low, high], ":", color="grey", zorder=0)
         axes.set_xlabel(f"true {what}")
         axes.set_ylabel(f"found, mean ± {DEVIATIONS} standard deviations")
         axes.grid(alpha=0.3)
-    figure.suptitle("Simulated events: what was true and what was found, matched", fontsize=10)
+    figure.suptitle("Simulated events: what was true and what was found, matched")
     return figure
 
 
@@ -246,9 +235,9 @@ def predictive_picture(
     right.plot(counts, p, color="C3", label="predictive")
     right.set_xlabel("strength (count)")
     right.set_ylabel("probability")
-    right.legend(fontsize=SMALL)
+    right.legend()
     right.grid(alpha=0.3)
-    figure.suptitle("VariationalPosterior predictive distribution of an event to come", fontsize=10)
+    figure.suptitle("Posterior predictive distribution of an event to come")
     return figure
 
 
@@ -269,7 +258,7 @@ def _curve(
     axes.plot(grid, p, color="C3", label="predictive")
     axes.set_xlabel(names[0])
     axes.set_ylabel("density")
-    axes.legend(fontsize=SMALL)
+    axes.legend()
     axes.grid(alpha=0.3)
 
 
