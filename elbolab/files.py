@@ -1,4 +1,4 @@
-"""The one place where text files that a person gives are read; JSON too. For CSV see `tables`.
+"""The one place where text files that a person gives are read; JSON too. For CSV see `csv_tables`.
 
 Whatever is wrong with a file is a `UserError` of one line that names the file and, where there is
 one, the line and the column.
@@ -27,7 +27,7 @@ LONGEST_SHOWN = 60
 """Letters of a value that a message shows."""
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-"""What files in UTF-16 begin with."""
+"""What files in UTF-16 begin with, and with zeros behind it those in UTF-32."""
 
 
 def one_line(text: str | os.PathLike[str]) -> str:
@@ -81,7 +81,7 @@ def decode_text(content: bytes, source: str, first_line: int = 1) -> str:
         return f"{source}, line {first_line + content.count(10, 0, place)}"
 
     if content.startswith(UTF_16):
-        raise UserError(f"{source} is in UTF-16: save it as UTF-8.")
+        raise UserError(f"{source} is in UTF-16 or UTF-32: save it as UTF-8.")
     if (place := content.find(0)) >= 0:
         raise UserError(f"{line(place)}, has a zero byte: it is no text.")
     try:
@@ -100,7 +100,7 @@ def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
         path: The file.
 
     Yields:
-        Lines with their ends, as `tables.table_rows` and the ``csv`` module want them.
+        Lines with their ends, as `csv_tables.table_rows` and the ``csv`` module want them.
 
     Raises:
         UserError: As `read_text`, but where the wrong line is reached.

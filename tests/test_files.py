@@ -4,13 +4,13 @@ import os
 
 import pytest
 
+from elbolab.csv_tables import read_table, table_rows
 from elbolab.errors import UserError
 from elbolab.files import read_json, read_text, shown, text_lines
-from elbolab.tables import read_table, table_rows
 
 WRONG_BYTES = {
     "Latin-1": (b"name\nJos\xe9\n", ", line 2, is no text in UTF-8 (byte 0xe9): save the file"),
-    "UTF-16": ("name\n".encode("utf-16"), " is in UTF-16: save it as UTF-8."),
+    "UTF-16": ("name\n".encode("utf-16"), " is in UTF-16 or UTF-32: save it as UTF-8."),
     "big-endian": ("\ufeffname\n".encode("utf-16-be"), " is in UTF-16"),
     "zero byte": (b"a,b\n\n1,\x00\n", ", line 3, has a zero byte"),
     "compressed": (b"\x1f\x8b\x08\x00", ", line 1, has a zero byte"),
