@@ -20,6 +20,7 @@ __all__ = [
     "image_grid",
     "image_rows",
     "new_figure",
+    "plain_text",
     "save_figure",
     "tile",
     "write_picture",
@@ -44,6 +45,11 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def plain_text(text: str) -> str:
+    """Text that a person gave, for a picture: two dollar signs would enclose a formula."""
+    return text.replace("$", r"\$")
 
 
 def tile(images: NDArray[Any], columns: int) -> NDArray[Any]:
