@@ -11,17 +11,16 @@ that of TrueSkill Through Time, which keeps all matches. Its smoothing is timed 
 to the same tolerance.
 """
 
-import argparse
 import math
-import time
 import tracemalloc
 from collections.abc import Callable
-from statistics import median
+from functools import partial
 
 import numpy as np
 import openskill.models
 import trueskill
 import trueskillthroughtime as ttt
+from timing import benchmark_parser, in_turns, median_ratio, spread, timed
 
 from tasks.trueskill.closed_form import moment_match
 from tasks.trueskill.filtering import RunningRatings
@@ -36,13 +35,6 @@ OURS = "elbolab"
 TEAMS = 1000
 BETA = SkillModel().sigma_t / math.sqrt(2)
 OPENSKILL = ("PlackettLuce", "BradleyTerryFull", "ThurstoneMostellerFull")
-
-
-def seconds_of(action: Callable[[], object]) -> float:
-    """Seconds that ``action`` takes."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
 
 
 def one_match() -> dict[str, Callable[[], object]]:
@@ -119,16 +111,14 @@ def among_20_teams(count: int) -> Games:
     return [match for match in matches if match.first != match.second]
 
 
-def table(title: str, rounds: list[dict[str, float]], counts: dict[str, int]) -> None:
+def table(title: str, speeds: dict[str, list[float]], counts: dict[str, int]) -> None:
     """Prints speeds and the factor by which ours is faster."""
     print(f"\n{title}")
     print("| | matches timed | matches/s, median (min – max) | elbolab is × as fast |")
     print("|---|---|---|---|")
-    for name in rounds[0]:
-        speeds = sorted(r[name] for r in rounds)
-        factor = median(r[OURS] / r[name] for r in rounds)
-        shown = f"{median(speeds):,.0f} ({speeds[0]:,.0f} – {speeds[-1]:,.0f})"
-        print(f"| {name} | {counts[name]:,} | {shown} | {factor:.1f} |")
+    for name, rounds in speeds.items():
+        factor = median_ratio(speeds[OURS], rounds)
+        print(f"| {name} | {counts[name]:,} | {spread(rounds, ',.0f')} | {factor:.1f} |")
 
 
 def compare_one_match(rounds: int, repeats: int) -> None:
@@ -138,11 +128,10 @@ def compare_one_match(rounds: int, repeats: int) -> None:
 
     def speed(name: str) -> float:
         call, count = calls[name], counts[name]
-        return count / seconds_of(lambda: [call() for _ in range(count)])
+        return count / timed(lambda: [call() for _ in range(count)])[0]
 
-    table(
-        "One match", [{name: speed(name) for name in calls} for _ in range(rounds + 1)][1:], counts
-    )
+    speeds = in_turns({name: partial(speed, name) for name in calls}, rounds, warm_up=1)
+    table("One match", speeds, counts)
 
 
 def compare_streams(rounds: int, count: int, others: int) -> None:
@@ -158,9 +147,9 @@ def compare_streams(rounds: int, count: int, others: int) -> None:
 
     def speed(name: str) -> float:
         some = games[: counts[name]]
-        return len(some) / seconds_of(lambda: filters[name](some))
+        return len(some) / timed(lambda: filters[name](some))[0]
 
-    speeds = [{name: speed(name) for name in filters} for _ in range(rounds)]
+    speeds = in_turns({name: partial(speed, name) for name in filters}, rounds)
     table(f"A stream of {count:,} matches of {TEAMS:,} teams", speeds, counts)
 
 
@@ -168,12 +157,12 @@ def compare_smoothing(count: int) -> None:
     """Smoothing a history of 20 teams to changes below 1e-4 points."""
     games = among_20_teams(3 * count)[:count]
     smoother = Smoother(SkillModel(), [SkillModel().prior] * 20, games, Smoothing(tolerance=1e-4))
-    mine = seconds_of(smoother.run)
+    mine, _ = timed(smoother.run)
 
     def theirs() -> None:
         through_time(games).convergence(epsilon=1e-4, iterations=1000, verbose=False)
 
-    other = seconds_of(theirs)
+    other, _ = timed(theirs)
     print(f"\nSmoothing {count} matches of 20 teams until nothing moves by 1e-4 points")
     print(f"  elbolab {mine:.2f} s, TrueSkillThroughTime {other:.2f} s: × {other / mine:.1f}")
 
@@ -189,7 +178,7 @@ def gibbs_speed() -> None:
             run = lambda s=sampler, n=steps, c=chains: s.run(  # noqa: E731
                 np.random.default_rng(0), n, 0, c
             )
-            print(f"  {name}, {chains} chains: {chains * steps / seconds_of(run):,.0f}")
+            print(f"  {name}, {chains} chains: {chains * steps / timed(run)[0]:,.0f}")
 
 
 def filtering_memory() -> None:
@@ -206,8 +195,7 @@ def filtering_memory() -> None:
 
 def main() -> None:
     """Runs everything and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--matches", type=int, default=1_000_000, help="in the stream")
     parser.add_argument("--others", type=int, default=5000, help="that the slower ones see")
     parser.add_argument("--repeats", type=int, default=2000, help="of one match")

@@ -24,6 +24,7 @@ __all__ = [
     "image_rows",
     "new_figure",
     "palette",
+    "plain_text",
     "save_figure",
     "tile",
     "write_picture",
@@ -82,6 +83,11 @@ def palette(count: int) -> NDArray[np.float64]:
     if count <= len(COLOURS):
         return np.array([to_rgb(colour) for colour in COLOURS[:count]])
     return colormaps["turbo"](np.linspace(0.05, 0.95, count))[:, :3]
+
+
+def plain_text(text: str) -> str:
+    """Text that a person gave, for a picture: two dollar signs would enclose a formula."""
+    return text.replace("$", r"\$")
 
 
 def tile(images: NDArray[Any], columns: int) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from tasks.trueskill.closed_form import (
 )
 from tasks.trueskill.gibbs import GibbsSampler
 from tasks.trueskill.messages import match_posteriors
-from tasks.trueskill.model import SIGMA, RatedMatch, Rating, SkillModel, prior_rating
+from tasks.trueskill.model import SIGMA, RatedMatch, Rating, SkillModel
 from tasks.trueskill.truncation import (
     log_draw_probability,
     log_normal_cdf,
@@ -204,7 +204,7 @@ def test_outcomes_nobody_expected_stay_finite():
     [
         ({"sigma": 0}, "sigma must be above 0, got 0"),
         ({"sigma": -1}, "sigma must be above 0, got -1"),
-        ({"sigma_t": 0}, "sigma_t must be above 0, got 0"),
+        ({"sigma_t": 0}, "sigma_t must be in .1e-06, 1e.06., got 0"),
         ({"draw_margin": -0.1}, "draw_margin must be at least 0, got -0.1"),
         ({"drift": -1}, "drift must be at least 0, got -1"),
         ({"mu": math.nan}, "mu must be a number, got nan"),
@@ -219,7 +219,7 @@ def test_impossible_hyper_parameters_are_named(wrong, message):
 @pytest.mark.parametrize(("mean", "std"), [(25, 0), (25, -1), (math.nan, 1), (25, math.inf)])
 def test_impossible_priors_are_named(mean, std):
     with pytest.raises(UserError, match="of Ajax's prior must be"):
-        prior_rating(mean, std, "Ajax")
+        SkillModel().stated(mean, std, "Ajax")
 
 
 def test_a_draw_is_refused_where_there_is_none():

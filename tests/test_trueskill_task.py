@@ -11,10 +11,10 @@ import pytest
 from conftest import ROOT, TaskRuns
 from PIL import Image
 
-import cli
 from elbolab.errors import UserError
-from tasks.trueskill.model import SkillModel
+from tasks.trueskill.model import Rating, SkillModel
 from tasks.trueskill.options import League
+from tasks.trueskill.pictures import ranking_picture
 from tasks.trueskill.simulation import simulate_league
 from tasks.trueskill.task import TrueSkill
 
@@ -202,42 +202,19 @@ def test_same_seed_same_result(run):
     assert run(*options)[1] == run(*options)[1] != run(*options, "--seed", "1")[1]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--matches", "serie-a-2018-20"], "Did you mean 'serie-a-2018-19'?"),
-        (["--matches", "none.csv"], "cannot read none.csv"),
-        (["--matches", "broken.json"], "broken.json is no JSON"),
-        (["--pairings", "[[Argentina, Frence]]"], "'Frence', who is no team of this season. Did"),
-        (["--pairings", "[[France, France]]"], "France against itself"),
-        (["--priors", "{Frence: [25, 8]}"], "priors names 'Frence'"),
-        (["--priors", "{France: [25, -8]}"], "of France's prior must be above 0, got -8"),
-        (["--draws", "refuse"], "was drawn, and this model has no draws"),
-        (["--draw_margin", "2"], "has no meaning with draws drop: add --draws model"),
-        (["--draws", "model", "--draw_margin", "0"], "draw_margin must be above 0"),
-        (["--draws", "model", "--draw_margin", "-1"], "draw_margin must be at least 0, got -1"),
-        (["--sigma", "0"], "sigma must be above 0, got 0"),
-        (["--sigma_t", "-1"], "sigma_t must be above 0, got -1"),
-        (["--shuffles", "1"], "shuffles must be 0 or at least 2"),
-        (["--window", "0"], "window must be at least 1"),
-        (["--inference", "Gibbs", "--inference.samples", "1"], "inference.samples must be at"),
-        (["--inference", "Gibbs", "--drift", "1"], "set drift to 0"),
-        (["--inference", "Gibs"], "Gibs"),
-        (["--league.teams", "5"], "league.teams must be even"),
-        (["--league.repeats", "0"], "league.repeats must be at least 1"),
-        (["--matches", "simulated", "--previous", "one-match"], "previous has no meaning"),
-        (["--matches", "simulated", "--home_advantage", "estimate"], "must be a number"),
-        (["--matches", "simulated", "--draws", "model"], "has no draw to estimate a margin from"),
-        (["--previous", "one-match"], "no team in common"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(options, message, capsys):
-    Path("broken.json").write_text("{")
-    assert cli.main(["task", "trueskill", *options, "--run_dir", "out"]) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(error) == 1
-    assert message in error[0]
-    assert not Path("out").exists()
+def test_names_with_dollar_signs_are_no_formulas(run):
+    rows = ["2020-01-01,$\\frac$,A$B$,1,0", "2020-01-02,A$B$,$\\frac$,0,1"]
+    Path("$a$.csv").write_text("\n".join(["date,team1,team2,goals1,goals2", *rows]))
+    options = ("--inference", "Gibbs", "--inference.samples", "20")
+    out, _ = run("--matches", "$a$.csv", *options, drawn=True)
+    assert (out / "images/gibbs_autocorrelation.png").exists()
+
+
+def test_rankings_of_thousands_show_the_best():
+    teams, ratings = [f"T{k}" for k in range(5000)], [Rating(25, 1)] * 5000
+    figure = ranking_picture(teams, ratings, "many")
+    assert len(figure.axes[0].get_yticklabels()) == 200
+    assert figure.get_size_inches()[1] * figure.dpi < 2**16
 
 
 def test_used_as_a_library_a_wrong_value_is_a_value_error():

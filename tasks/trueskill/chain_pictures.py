@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import new_figure, plain_text
 from tasks.arrays import Floats
 from tasks.trueskill.diagnostics import autocorrelation, bulk_ess, r_hat
 from tasks.trueskill.pictures import SMALL
@@ -40,7 +40,7 @@ def trace_picture(skills: Floats, teams: Sequence[str]) -> Figure:
     for index, (axes, team) in enumerate(zip(panels, teams, strict=True)):
         for chain in skills[:, :n, index]:
             axes.plot(np.arange(1, n + 1), chain, linewidth=0.5, alpha=0.7)
-        axes.set_ylabel(f"{team}\nskill (points)", fontsize=SMALL)
+        axes.set_ylabel(f"{plain_text(team)}\nskill (points)", fontsize=SMALL)
     panels[-1].set_xlabel("sample")
     return figure
 
@@ -52,7 +52,7 @@ def autocorrelation_picture(skills: Floats, teams: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     for index, team in enumerate(teams):
         draws = skills[..., index]
-        label = f"{team}: ESS {bulk_ess(draws):,.0f}, R̂ {r_hat(draws):.4f}"
+        label = f"{plain_text(team)}: ESS {bulk_ess(draws):,.0f}, R̂ {r_hat(draws):.4f}"
         axes.plot(autocorrelation(draws).mean(0)[:lags], ".-", label=label)
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set_xlabel("lag (samples)")
@@ -82,7 +82,7 @@ def histogram_picture(
         axes.hist(draws, bins=60, density=True, alpha=0.5, label="samples")
         grid = np.linspace(draws.min(), draws.max(), 300)
         axes.plot(grid, [densities[index](s) for s in grid.tolist()], color="C3", label=name)
-        summary = f"{team}: mean {draws.mean():.2f}, std {draws.std(ddof=1):.2f}"
+        summary = f"{plain_text(team)}: mean {draws.mean():.2f}, std {draws.std(ddof=1):.2f}"
         axes.set_title(summary, fontsize=SMALL, loc="left")
         axes.set_ylabel("density (1/point)", fontsize=SMALL)
         axes.sharex(panels[0])

@@ -19,7 +19,10 @@ from tasks.trueskill.preparation import PreparedSeason
 __all__ = ["chain_report"]
 
 SAMPLES_SHOWN = 4000
-"""Samples of each chain in the picture of the log-likelihood; all matches times this are kept."""
+"""Samples of each chain in the picture of the log-likelihood."""
+
+NUMBERS_HELD = 2**27
+"""Samples times chains times matches for it, a GiB; of more, fewer samples are shown."""
 
 
 def chain_report(prepared: PreparedSeason, posterior: SkillPosterior) -> TaskResult:
@@ -32,7 +35,8 @@ def chain_report(prepared: PreparedSeason, posterior: SkillPosterior) -> TaskRes
     shown = np.argsort([-rating.mean for rating in posterior.ratings])[: chain_pictures.SHOWN]
     teams, best = [prepared.season.teams[i] for i in shown], skills[..., shown]
     name, densities = _densities(prepared, smooth)
-    likelihood = log_likelihood(prepared.model, prepared.season.rated, skills[:, :SAMPLES_SHOWN])
+    count = min(SAMPLES_SHOWN, max(8, NUMBERS_HELD // (len(skills) * len(prepared.season.rated))))
+    likelihood = log_likelihood(prepared.model, prepared.season.rated, skills[:, :count])
     figures = {
         "gibbs_traces": chain_pictures.trace_picture(best, teams),
         "gibbs_autocorrelation": chain_pictures.autocorrelation_picture(best, teams),

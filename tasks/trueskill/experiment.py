@@ -97,7 +97,7 @@ def _predictions(
         "correct": forecast.correct.tolist(),
     }
     others = {}
-    if options.previous:
+    if options.previous is not None:
         fresh = others["default priors"] = _without_carry_over(prepared, forecast)
         metrics |= {f"default_prior/{name}": value for name, value in fresh.scores().items()}
         metrics["carried_teams"] = prepared.carried

@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from elbolab.checks import check_in
+from elbolab.errors import UserError
 
-__all__ = ["MU", "SIGMA", "RatedMatch", "Rating", "SkillModel", "prior_rating"]
+__all__ = ["MU", "SIGMA", "RatedMatch", "Rating", "SkillModel"]
 
 MU = 25.0
 """Mean skill before the first match, in points; Herbrich et al. (2006)."""
 
 SIGMA = MU / 3
 """Standard deviation of skill before the first match, in points; Herbrich et al. (2006)."""
+
+LARGEST_RATIO = 1e5
+"""By which points may differ from σ_t; from 10⁶ on, differences of floats lose their digits."""
 
 
 class Rating(NamedTuple):
@@ -68,22 +72,38 @@ class SkillModel:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
-        check_in("(-inf, inf)", mu=self.mu, home_advantage=self.home_advantage)
-        check_in("(0, inf)", sigma=self.sigma, sigma_t=self.sigma_t)
+        check_in("(0, inf)", sigma=self.sigma)
+        check_in("[1e-6, 1e6]", sigma_t=self.sigma_t)
         check_in("[0, inf)", draw_margin=self.draw_margin, drift=self.drift)
+        self._check_sizes(**{name: size for name, size in vars(self).items() if name != "sigma_t"})
+        self._check_spread(sigma=self.sigma)
 
     @property
     def prior(self) -> Rating:
         """The belief about a team that has not played yet."""
         return Rating(self.mu, self.sigma**2)
 
+    def stated(self, mean: float, std: float, team: str) -> Rating:
+        """The belief N(mean, std²) that a person states about a team.
 
-def prior_rating(mean: float, std: float, team: str) -> Rating:
-    """The belief N(mean, std²) that a person states about a team.
+        Raises:
+            UserError: If it is none.
+        """
+        spread = {f"standard deviation of {team}'s prior": std}
+        check_in("(0, inf)", **spread)
+        self._check_sizes(**{f"mean of {team}'s prior": mean}, **spread)
+        self._check_spread(**spread)
+        return Rating(float(mean), float(std) ** 2)
 
-    Raises:
-        UserError: If it is none.
-    """
-    check_in("(-inf, inf)", **{f"mean of {team}'s prior": mean})
-    check_in("(0, inf)", **{f"standard deviation of {team}'s prior": std})
-    return Rating(float(mean), float(std) ** 2)
+    def _check_sizes(self, **points: float) -> None:
+        check_in("(-inf, inf)", **points)
+        for name, size in points.items():
+            if abs(size) > LARGEST_RATIO * self.sigma_t:
+                limit = f"{LARGEST_RATIO:,.0f} times sigma_t ({self.sigma_t:g})"
+                raise UserError(f"{name} must be at most {limit}, got {size}.")
+
+    def _check_spread(self, **spread: float) -> None:
+        for name, size in spread.items():
+            if size * LARGEST_RATIO < self.sigma_t:
+                limit = f"sigma_t ({self.sigma_t:g}) / {LARGEST_RATIO:,.0f}"
+                raise UserError(f"{name} must be at least {limit}, got {size}.")

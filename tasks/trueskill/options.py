@@ -10,8 +10,9 @@ from jsonargparse.typing import lazy_instance
 
 from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError
+from elbolab.files import shown
 from tasks.trueskill.matches import Draws, Rules
-from tasks.trueskill.model import MU, SIGMA, Rating, SkillModel, prior_rating
+from tasks.trueskill.model import MU, SIGMA, Rating, SkillModel
 
 __all__ = [
     "Filter",
@@ -24,6 +25,12 @@ __all__ = [
     "Smoothing",
     "TrueSkillOptions",
 ]
+
+MOST_MATCHES = 1_000_000
+"""Of a simulated league."""
+
+MOST_SAMPLES = 10**8
+"""Of each skill, over all chains."""
 
 
 class Inference:
@@ -60,9 +67,9 @@ class GibbsFilter(Filter):
     burn_in: int = 20
 
     def __post_init__(self) -> None:
-        sizes = {"inference.chains": self.chains, "inference.samples": self.samples}
-        check_at_least_one(**sizes)
-        check_in("[0, inf)", **{"inference.burn_in": self.burn_in})
+        _check_chains(self.chains, self.samples, self.burn_in, 1)
+        if self.chains * self.samples < 2:
+            raise UserError("inference.samples must be at least 2 of one chain, got 1.")
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Smoothing(Inference):
 
     def __post_init__(self) -> None:
         check_in("(0, inf)", **{"inference.tolerance": self.tolerance})
-        check_in("[2, inf)", **{"inference.max_sweeps": self.max_sweeps})
+        check_in("[2, 1e9]", **{"inference.max_sweeps": self.max_sweeps})
 
 
 @dataclass(frozen=True)
@@ -114,9 +121,18 @@ class Gibbs(Inference):
     in_turn: bool = False
 
     def __post_init__(self) -> None:
-        check_at_least_one(**{"inference.chains": self.chains})
-        check_in("[8, inf)", **{"inference.samples": self.samples})
-        check_in("[0, inf)", **{"inference.burn_in": self.burn_in})
+        _check_chains(self.chains, self.samples, self.burn_in, 8)
+
+
+def _check_chains(chains: int, samples: int, burn_in: int, fewest: int) -> None:
+    check_at_least_one(**{"inference.chains": chains})
+    check_in(f"[{fewest}, inf)", **{"inference.samples": samples})
+    check_in("[0, 1e9]", **{"inference.burn_in": burn_in})
+    if chains * samples > MOST_SAMPLES:
+        raise UserError(
+            f"inference.chains × inference.samples must be at most {MOST_SAMPLES:,}, got "
+            f"{shown(chains)} × {shown(samples)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -140,11 +156,17 @@ class League:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        check_in("[2, inf)", **{"league.teams": self.teams})
+        check_in("[2, 1000]", **{"league.teams": self.teams})
         if self.teams % 2:
             raise UserError(f"league.teams must be even, got {self.teams}.")
-        check_at_least_one(**{"league.rounds": self.rounds, "league.repeats": self.repeats})
+        check_in("[1, 1000]", **{"league.rounds": self.rounds})
+        check_in("[1, 1e6]", **{"league.repeats": self.repeats})
         check_in("[0, 1)", **{"league.draw_rate": self.draw_rate})
+        if self.teams * self.teams * self.rounds > 2 * MOST_MATCHES:
+            raise UserError(
+                f"a league of {self.teams} teams and {self.rounds} rounds has more than "
+                f"{MOST_MATCHES:,} matches: lower league.teams or league.rounds."
+            )
 
 
 @dataclass(frozen=True)
@@ -199,7 +221,7 @@ class TrueSkillOptions:
 
     def __post_init__(self) -> None:
         _ = self.model, self.stated_priors  # both check their numbers
-        check_in("[0, inf)", shuffles=self.shuffles)
+        check_in("[0, 1e6]", shuffles=self.shuffles)
         check_at_least_one(window=self.window)
         if self.shuffles == 1:
             raise UserError("shuffles must be 0 or at least 2, got 1: one order has no spread.")
@@ -231,9 +253,12 @@ class TrueSkillOptions:
 
     @property
     def stated_priors(self) -> dict[str, Rating]:
-        """Beliefs to begin with, by team, of those teams that ``priors`` names."""
-        stated = (self.priors or {}).items()
-        return {team: prior_rating(mean, std, team) for team, (mean, std) in stated}
+        """Beliefs to begin with, by team, of those teams that ``priors`` names.
+
+        YAML reads the name 1860 as a number, which may be the key of a mapping.
+        """
+        model, stated = self.model, (self.priors or {}).items()
+        return {str(team): model.stated(mean, std, str(team)) for team, (mean, std) in stated}
 
     def _check_draws(self) -> None:
         if self.draws == "model" and self.draw_margin == 0:
@@ -245,7 +270,7 @@ class TrueSkillOptions:
             )
 
     def _check_simulated(self) -> None:
-        if self.previous:
+        if self.previous is not None:
             raise UserError("previous has no meaning with matches simulated: leave it out.")
         if self.estimates_home:
             raise UserError("home_advantage of matches simulated must be a number, got estimate.")

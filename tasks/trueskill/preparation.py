@@ -8,6 +8,7 @@ from pathlib import Path
 from scipy.optimize import minimize_scalar
 
 from elbolab.errors import UserError, did_you_mean
+from elbolab.files import shown
 from tasks.base import TaskContext
 from tasks.trueskill.closed_form import draw_margin, log_probability, moment_match
 from tasks.trueskill.filtering import RunningRatings
@@ -24,6 +25,9 @@ HOME_RANGE = 2.0
 
 HOME_TOLERANCE = 0.01
 """How closely, as a part of σ_t."""
+
+TEAMS_NAMED = 20
+"""Of those that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,15 @@ def _matches(
 
 
 def _season_before(options: TrueSkillOptions, season: Season) -> Season | None:
-    if not options.previous:
+    if options.previous is None:
         return None
     matches = find_matches(options.previous)
     previous = Season.of(_title(options.previous), matches, options.rules)
     if season.matches[0].date <= previous.matches[0].date:
-        previous.notes.append(f"{previous.name} does not begin before {season.name}.")
+        raise UserError(
+            f"previous must begin before {season.name} ({season.matches[0].date}); "
+            f"{previous.name} begins on {previous.matches[0].date}."
+        )
     return previous
 
 
@@ -160,5 +167,6 @@ def _check_teams(names: Iterable[str], known: Iterable[str], where: str) -> None
     teams = sorted(known)
     for name in names:
         if name not in teams:
-            hint = did_you_mean(name, teams) or f" Teams: {', '.join(teams)}."
-            raise UserError(f"{where} names '{name}', who is no team of this season.{hint}")
+            some = ", ".join(teams[:TEAMS_NAMED]) + ", …" * (len(teams) > TEAMS_NAMED)
+            hint = did_you_mean(name, teams) or f" Teams: {some}."
+            raise UserError(f"{where} names '{shown(name)}', who is no team of this season.{hint}")
