@@ -9,6 +9,7 @@ import numpy as np
 
 from elbolab.errors import UserError
 from elbolab.files import shown
+from elbolab.pictures import plain_text
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.cavi import graph_picture, pictures
 from tasks.cavi.events import Events, EventSource, InMemory, whole
@@ -207,7 +208,7 @@ def _drawn(given: PreparedFit, fit: Fit) -> TaskResult:
 
 def _no_formula(name: str) -> str:
     """A column's name as matplotlib shall draw it, whatever it contains and however long it is."""
-    return shown(name).replace("$", r"\$")
+    return plain_text(shown(name))
 
 
 def _choice(fits: dict[int, Fit]) -> TaskResult:
