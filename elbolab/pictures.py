@@ -20,6 +20,7 @@ from elbolab.run_directory import RunDirectory, write_atomically
 
 __all__ = [
     "ImageWriter",
+    "drawn_name",
     "image_grid",
     "image_rows",
     "new_figure",
@@ -57,6 +58,9 @@ STYLE: dict[Any, Any] = {
 }
 """matplotlib's settings: 9 points are 14 pixels, legible where a picture is shown as it is."""
 
+LONGEST_NAME = 24
+"""Letters of a person's name for something that are drawn."""
+
 
 class ImageWriter(Protocol):
     """What a picture needs of TensorBoard's ``SummaryWriter``."""
@@ -88,6 +92,11 @@ def palette(count: int) -> NDArray[np.float64]:
 def plain_text(text: str) -> str:
     """Text that a person gave, for a picture: two dollar signs would enclose a formula."""
     return text.replace("$", r"\$")
+
+
+def drawn_name(name: str) -> str:
+    """A person's name for something as a picture shows it: `plain_text`, cut where it is long."""
+    return plain_text(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
 
 
 def tile(images: NDArray[Any], columns: int) -> NDArray[Any]:

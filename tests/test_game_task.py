@@ -1,13 +1,16 @@
 """The command from its options to its run directory."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from PIL import Image
 
-import cli
+from tasks.game.dynamics import DescentAscent, Extragradient, MultiplicativeWeights
+
+GRADIENTS = [DescentAscent, Extragradient, MultiplicativeWeights]
 
 CONFIGS = sorted((ROOT / "configs/tasks").glob("game*.yaml"))
 
@@ -41,38 +44,28 @@ def test_names_of_actions_come_from_json(run_task):
     assert "row,only,1.0" in (out / "solution.csv").read_text()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--payoffs", "rock-paper"], "Did you mean 'rock-paper-scissors'?"),
-        (["--payoffs", "none.csv"], "cannot read none.csv"),
-        (["--payoffs", "word.csv"], "word.csv: payoffs must be numbers"),
-        (["--payoffs", "ragged.csv"], "as many in every row"),
-        (["--payoffs", "empty.csv"], "matrix of at least one number"),
-        (["--payoffs", "nan.csv"], "payoff in row 1, column 2 is nan"),
-        (["--payoffs", "broken.json"], "broken.json is no JSON"),
-        (["--payoffs", "key.json"], "Did you mean 'payoffs'?"),
-        (["--payoffs", "names.json"], "rows must name 1 actions, got 2"),
-        (["--steps", "0"], "steps must be at least 1, got 0"),
-        (["--start", "[[1, 0], [1, 0, 0]]"], "start of the row player must be 3 probabilities"),
-        (["--start", "[[1, 0, 0], [1, 1, 0]]"], "start of the column player"),
-        (
-            ["--dynamics", "[{class_path: DescentAscent, init_args: {rate: 0}}]"],
-            "rate must be above 0",
-        ),
-        (["--dynamics", "[FictitousPlay]"], "FictitousPlay"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(run_task, options, message, capsys):
-    Path("word.csv").write_text("1,two\n")
-    Path("ragged.csv").write_text("1,2\n3\n")
-    Path("empty.csv").write_text("")
-    Path("nan.csv").write_text("1,nan\n")
-    Path("broken.json").write_text("[")
-    Path("key.json").write_text('{"payoff": [[1]]}')
-    Path("names.json").write_text('{"payoffs": [[1]], "rows": ["a", "b"]}')
-    assert cli.main(["task", "game", *options, "--run_dir", "out"]) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(error) == 1
-    assert message in error[0]
-    assert not Path("out").exists()
+def test_one_kind_of_dynamics_may_be_compared_with_itself(run_task):
+    """Two rates: both stand in the table, the second with a number."""
+    kinds = "[DescentAscent, {class_path: DescentAscent, init_args: {rate: 0.5}}]"
+    out, metrics = run_task("game", "--dynamics", kinds, "--steps", 9)
+    one, two = metrics["exploitability/DescentAscent"], metrics["exploitability/DescentAscent_2"]
+    assert one != two
+    last = run_task.rows(out / "exploitability.csv")[-1]
+    assert (float(last["DescentAscent"]), float(last["DescentAscent_2"])) == (one, two)
+
+
+def test_any_printable_name_can_be_drawn(run_task):
+    names = [r"$\frac{a}$", "_", "long " * 100]
+    Path("m.json").write_text(json.dumps({"payoffs": [[1, 2, 3]] * 3, "rows": names}))
+    out, _ = run_task("game", "--payoffs", "m.json", "--steps", 3, drawn=True)
+    assert (out / "images/simplex_row.png").exists()
+
+
+@pytest.mark.parametrize("payoffs", ["1e99,-1e99\n-1e99,1e99", "1e-99,0\n0,1e-99", "1e16,1e16"])
+def test_extreme_payoffs_give_finite_figures(run_task, payoffs):
+    Path("m.csv").write_text(payoffs)
+    rates = [f"{{class_path: {kind.__name__}, init_args: {{rate: 1e6}}}}" for kind in GRADIENTS]
+    kinds = f"[FictitiousPlay, {', '.join(rates)}]"
+    _, metrics = run_task("game", "--payoffs", "m.csv", "--dynamics", kinds, "--steps", 30)
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert metrics["unique"] == ("16" not in payoffs)

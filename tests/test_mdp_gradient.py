@@ -13,6 +13,7 @@ from tasks.mdp.environment import space_exploration
 from tasks.mdp.exact import complex_step, objective, theorem_gradient, visits
 from tasks.mdp.learners import ExactGradient, LearningProblem, Reinforce
 from tasks.mdp.learning import exact_objective
+from tasks.mdp.model import MDP
 from tasks.mdp.policy_gradient import (
     empirical_visits,
     estimates,
@@ -180,6 +181,24 @@ def test_an_environment_without_a_table_is_rolled_step_by_step():
     assert abs(one - by_autograd(mdp, THETA)[0]) < 4 * e1
 
 
+def test_episodes_may_all_end_before_they_begin():
+    """One start in a million is alive: an update in which none is changes nothing."""
+    P = np.array([[[0.5, 0.5]], [[0.0, 1.0]]])
+    mdp = MDP(P, [[1.0], [0.0]], 0.5, terminal=[1], start=[1e-6, 1])
+    episodes = roll_model(mdp)(np.ones((1, 2, 1)), 5, np.random.default_rng(0))
+    assert not episodes.alive.any()
+    assert not episodes.rewards.any()
+    for baseline in BASELINES:
+        curves = Reinforce(updates=3, seeds=2, baseline=baseline).learn(problem_of(mdp))
+        assert not curves.theta.any()
+
+
+@pytest.mark.parametrize("options", [{"natural": True, "damping": 1e-12}, {"rate": 1e6}])
+def test_extreme_options_stay_finite(options):
+    learner = ExactGradient(updates=50, **options)
+    assert np.isfinite(learner.learn(problem_of(space_exploration())).theta).all()
+
+
 def test_observations_made_of_discrete_parts_are_numbered():
     spaces = gymnasium.spaces
     count, encode = state_encoder(spaces.Tuple([spaces.Discrete(3, start=1), spaces.Discrete(2)]))
@@ -193,8 +212,8 @@ def test_observations_made_of_discrete_parts_are_numbered():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Reinforce(rate=0), "learner.rate must be above 0"),
-        (lambda: Reinforce(damping=-1), "learner.damping must be above 0"),
+        (lambda: Reinforce(rate=0), "learner.rate must be in"),
+        (lambda: Reinforce(damping=-1), "learner.damping must be in"),
         (lambda: Reinforce(episodes=0), "learner.episodes must be at least 1"),
         (lambda: ExactGradient(updates=0), "learner.updates must be at least 1"),
         (lambda: LearnedValue(rate=2), "learner.baseline.rate must be in"),

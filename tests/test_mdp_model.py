@@ -151,31 +151,6 @@ def test_dense_archives_are_read(tmp_path):
     assert same(read_mdp(tmp_path / "m.npz"), MDP(P, NEXT, 0.9))
 
 
-OUTCOMES = {"a": {"go": [[1, "b", 1]]}}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "no JSON"),
-        ("[1]", "no object with 'transitions'"),
-        ({"transitions": OUTCOMES, "terminal": ["b"]}, "has no gamma"),
-        ({"transitions": OUTCOMES, "terminal": ["b"], "gamma": "x"}, "gamma must be a number"),
-        ({"transitions": OUTCOMES, "gamma": 1, "terminals": []}, "Did you mean 'terminal'?"),
-        ({"transitions": {"ab": {"go": [[1, "abc", 1]]}}, "gamma": 0}, "Did you mean 'ab'?"),
-        ({"transitions": {"a": {"go": [[1, "a"]]}}, "gamma": 0}, "an outcome is"),
-        ({"transitions": {"a": {"go": [[0.5, "a", 1]]}}, "gamma": 0}, "'a', action 'go' must"),
-        ({"transitions": {"a": {"x": [[1, "a", 1]]}, "b": {}}, "gamma": 0}, "state 'b'"),
-    ],
-)
-def test_wrong_json_is_named_in_one_line(tmp_path, content, message):
-    path = tmp_path / "m.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(UserError, match=r"m\.json: .*") as caught:
-        read_mdp(path)
-    assert message in str(caught.value)
-
-
 def test_wrong_archives_are_named(tmp_path):
     path = tmp_path / "m.npz"
     path.write_bytes(b"no archive")
@@ -219,6 +194,31 @@ def test_what_terminates_is_worth_nothing_afterwards():
     found = mdp_of(gymnasium.make("Taxi-v4"), 0.99)
     assert (found.S, found.state(500)) == (501, "end")
     assert solve(found).v.max() == pytest.approx(20)
+
+
+def test_a_table_may_be_made_of_lists():
+    """Four cells in a row, left and right; numbers of NumPy and tuples among them."""
+    row = [
+        [[(1.0, max(s - 1, 0), -1.0, False)], [[np.float64(1), np.int64(min(s + 1, 3)), -1, s > 1]]]
+        for s in range(4)
+    ]
+    as_lists, as_keys = gymnasium.Env(), gymnasium.Env()
+    as_lists.P, as_keys.P = row, {s: dict(enumerate(cells)) for s, cells in enumerate(row)}
+    one, two = mdp_of(as_lists, 0.9), mdp_of(as_keys, 0.9)
+    assert same(one, two)
+    assert solve(one).v[:3].tolist() == pytest.approx([-2.71, -1.9, -1])
+
+
+def test_many_states_in_json_become_sparse(tmp_path):
+    """States in a ring, a reward where it begins: few as an array, 4,000 as CSR."""
+    for count in (40, 4000):
+        to = [f"s{(i + 1) % count}" for i in range(count)]
+        ring = {f"s{i}": {"on": [[1, to[i], float(i == 0)]]} for i in range(count)}
+        path = tmp_path / f"{count}.json"
+        path.write_text(json.dumps({"transitions": ring, "gamma": 0.5}))
+        mdp = read_mdp(path)
+        assert sparse.issparse(mdp.P) == (count == 4000)
+        assert solve(mdp).v[:3].tolist() == pytest.approx([1, 0, 0], abs=1e-9)
 
 
 def test_an_environment_is_solved_by_its_table():

@@ -1,15 +1,19 @@
+# ruff: noqa: N806  capitals are the symbols of the formulas
 """The command from its options to its run directory."""
 
+import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
 
-import cli
+from tasks.mdp.solvers import Iterate, Solver
 
 CONFIGS = sorted((ROOT / "configs/tasks").glob("mdp*.yaml"))
 SOLVED = {"contraction", "orders", "policy", "sweeps"}
@@ -94,34 +98,46 @@ def test_same_seed_same_result(run_task):
     assert one == two != other
 
 
-SHORT = {"transitions": {"a": {"go": [[0.5, "a", 1]]}}, "gamma": 0.5}
+def test_any_printable_name_can_be_drawn(run_task):
+    name = r"$\frac{a}$ _" + "long " * 100
+    table = {name: {r"$x$ and $\y$": [[1, name, 1]], "_": [[0.5, name, 2], [0.5, "$", 0]]}}
+    Path("m.json").write_text(json.dumps({"transitions": table, "gamma": 0.9, "terminal": ["$"]}))
+    out, metrics = run_task("mdp", "--model", "m.json", "--gammas", "[]", drawn=True)
+    assert metrics["bounds_hold"] == 1
+    assert (out / "images/policy.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--model", "FrozenLke-v1"], "Did you mean 'FrozenLake-v1'?"),
-        (["--model", "none.npz"], "cannot read none.npz"),
-        (["--model", "short.json"], "state 'a', action 'go' must have probabilities that sum to 1"),
-        (["--model", "Blackjack-v1"], "environment Blackjack-v1 has no P"),
-        (["--model", "Blackjack-v1", "--learner", "ExactGradient"], "take --learner Reinforce"),
-        (["--model", "CartPole-v1", "--learner", "Reinforce"], "observations must be discrete"),
-        (["--gamma", "1"], "with gamma = 1 every policy must end, and from state 'FullEnergy'"),
-        (["--gamma", "1.2"], "gamma must be in [0, 1], got 1.2"),
-        (["--gammas", "[0.5, 1]"], "gammas must be in [0, 1), got 1"),
-        (["--solver", "PolicyItration"], "PolicyItration"),
-        (["--solver.tolerance", "0"], "solver.tolerance must be above 0"),
-        (["--garnet.states", "0"], "garnet.states must be at least 1"),
-        ([*LEARNER, "--learner.rate", "-1"], "learner.rate must be above 0"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(run_task, options, message, capsys):
-    Path("short.json").write_text(json.dumps(SHORT))
-    assert cli.main(["task", "mdp", *options, "--run_dir", "out"]) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(error) == 1
-    assert message in error[0]
-    assert not Path("out").exists()
+def test_many_actions_fit_into_a_picture(run_task):
+    size = ("--garnet.states", "5", "--garnet.actions", "3000", "--garnet.branching", "2")
+    out, _ = run_task("mdp", "--model", "garnet", *size, "--compare", "false", drawn=True)
+    assert (out / "images/policy.png").exists()
+
+
+@pytest.mark.parametrize("gamma", [0.999, 0.0, 1e-300])
+def test_extreme_discounts_give_finite_figures(run_task, gamma):
+    _, metrics = run_task("mdp", "--gamma", repr(gamma), "--gammas", "[]")
+    assert all(math.isfinite(value) for value in metrics.values()), metrics
+
+
+class HalfWay(Solver):
+    """A person's own solver: steps of half the way to Tv."""
+
+    def iterates(self, bellman, goal=0.0):
+        v, policy = np.zeros(bellman.S), np.zeros(bellman.S, dtype=np.int64)
+        yield Iterate(v, policy, np.inf, 0)
+        for count in itertools.count(1):
+            Tv, policy = np.empty_like(v), policy.copy()
+            low, high = bellman.improve(v, policy, Tv)
+            v = (v + Tv) / 2
+            residual = (1 + bellman.gamma) / 2 * max(high, -low)
+            yield Iterate(v, policy, residual, count * bellman.S)
+
+
+def test_an_own_solver_is_an_option(run_task):
+    own = ("--solver", f"{__name__}.HalfWay", "--solver.tolerance", "1e-6")
+    _, metrics = run_task("mdp", *own)
+    assert metrics["value/FullEnergy"] == pytest.approx(3.5, abs=1e-6)
+    assert (metrics["converged"], metrics["bounds_hold"]) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["mdp", "game"])

@@ -67,7 +67,7 @@ class GradientDynamics(Dynamics):
     rate: float = 0.1
 
     def __post_init__(self) -> None:
-        check_in("(0, inf)", **{"dynamics.rate": self.rate})
+        check_in("(0, 1e6]", **{"dynamics.rate": self.rate})
 
     def play(self, M: Floats, x: Floats, y: Floats) -> Iterator[StrategyPair]:
         length = self.rate / (float(M.max() - M.min()) or 1.0)
@@ -120,6 +120,7 @@ def project(z: Floats) -> Floats:
     Args:
         z: Any numbers ``(n,)``.
     """
+    z = z - z.max()  # a distribution's worth of digits, however large the steps are
     falling = np.sort(z)[::-1]
     excess = np.cumsum(falling) - 1
     support = int((falling * np.arange(1, len(z) + 1) > excess).sum())

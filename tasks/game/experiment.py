@@ -1,11 +1,13 @@
 """What the command does with its options: solve, play, draw, record."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from elbolab.errors import UserError
 from tasks.arrays import Floats
 from tasks.base import Table, TaskContext, TaskResult
-from tasks.game.dynamics import Play, StrategyPair, play_game
+from tasks.game.dynamics import Dynamics, Play, StrategyPair, play_game
 from tasks.game.equilibrium import solve_game
 from tasks.game.files import find_game
 from tasks.game.model import Game
@@ -28,11 +30,21 @@ def run(options: GameOptions, context: TaskContext) -> TaskResult:
     start = _start(options, game, context)
     solved = _solved(game)
     kinds = options.dynamics or [kind() for kind in EVERY_DYNAMICS]
-    plays = [play_game(game.M, kind, start, options.steps) for kind in kinds]
+    plays = [
+        replace(play_game(game.M, kind, start, options.steps), name=name)
+        for name, kind in zip(_names(kinds), kinds, strict=True)
+    ]
     for play in plays:
         for step, value in enumerate(play.average_gap.tolist()):
             context.writer.add_scalar(f"game/exploitability/{play.name}", value, step)
     return TaskResult.merged(solved, _played(plays), _drawn(game, plays))
+
+
+def _names(kinds: list[Dynamics]) -> list[str]:
+    """Names of classes, numbered from the second of its kind on."""
+    names = [type(kind).__name__ for kind in kinds]
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if k == 1 else f"{name}_{k}" for name, k in zip(names, counts, strict=True)]
 
 
 def _start(options: GameOptions, game: Game, context: TaskContext) -> StrategyPair:

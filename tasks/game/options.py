@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from elbolab.checks import check_at_least_one
+from elbolab.checks import check_in
 from tasks.game.dynamics import (
     DescentAscent,
     Dynamics,
@@ -37,4 +37,4 @@ class GameOptions:
     start: tuple[list[float], list[float]] | None = None
 
     def __post_init__(self) -> None:
-        check_at_least_one(steps=self.steps)
+        check_in("[1, 1e7]", steps=self.steps)  # they are kept, to be drawn

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import drawn_name, new_figure
 from tasks.arrays import Floats
 from tasks.game.dynamics import Play
 
@@ -69,7 +69,7 @@ def _triangle(axes: Axes, names: list[str]) -> None:
     axes.fill(*CORNERS.T, facecolor="none", edgecolor="black", linewidth=0.8)
     offsets = ((0, -0.07, "center"), (1, -0.07, "center"), (0.5, 0.9, "center"))
     for name, (x, y, align) in zip(names, offsets, strict=True):
-        axes.text(x, y, name, ha=align, va="center", fontsize=SMALL)
+        axes.text(x, y, drawn_name(name), ha=align, va="center", fontsize=SMALL)
     axes.set_xlim(-0.1, 1.1)
     axes.set_ylim(-0.13, 0.97)
     axes.set_aspect("equal")

@@ -40,7 +40,7 @@ def horizon(mdp: MDP) -> float:
     """H with ‖v − v_*‖ ≤ H ‖Tv − v‖; for γ = 1 proved by expected numbers of steps.
 
     Raises:
-        UserError: If γ = 1 and some policy never ends.
+        UserError: If γ = 1 and some policy never ends, or γ < 1 cannot be told from 1.
     """
     if mdp.gamma < 1:
         return _discounted_horizon(mdp)
@@ -56,7 +56,11 @@ def horizon(mdp: MDP) -> float:
 def _discounted_horizon(mdp: MDP) -> float:
     """1/(1 − γρ), with ρ the largest row's sum, which rounding may have put above 1."""
     factor = mdp.gamma * float(mdp.mass.max(initial=0.0)) * (1 + (mdp.width + 2) * UNIT)
-    return 1 / (1 - factor) if factor < 1 else math.inf
+    if factor >= 1:
+        raise UserError(
+            f"gamma = {mdp.gamma} is too close to 1 for a bound in doubles: take a smaller one."
+        )
+    return 1 / (1 - factor)
 
 
 def _steps_to_end(mdp: MDP) -> float:

@@ -124,7 +124,8 @@ class GradientAscent(Learner):
 
     def __post_init__(self) -> None:
         check_at_least_one(**{"learner.updates": self.updates})
-        check_in("(0, inf)", **{"learner.rate": self.rate, "learner.damping": self.damping})
+        check_in("(0, 1e6]", **{"learner.rate": self.rate})
+        check_in("[1e-12, 1e6]", **{"learner.damping": self.damping})  # below, F + damping is F
 
     def policies(self) -> int:
         """How many are learned side by side."""
@@ -144,6 +145,11 @@ class GradientAscent(Learner):
             norms.append(np.sqrt((g * g).sum(axis=(1, 2))))
             step = natural_direction(g, pi, eta, self.damping) if self.natural else g
             theta = theta + self.rate * step
+            if not np.isfinite(theta).all():
+                raise UserError(
+                    f"learning diverged with learner.rate {self.rate} and learner.damping "
+                    f"{self.damping}: take a smaller rate or more damping."
+                )
         if exact:
             objectives.append(_objectives(exact, theta))
         return LearningCurves(theta, np.array(objectives), np.array(norms))
@@ -179,7 +185,9 @@ class Reinforce(GradientAscent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least_one(**{"learner.episodes": self.episodes, "learner.seeds": self.seeds})
+        sizes = {"learner.episodes": self.episodes, "learner.seeds": self.seeds}
+        check_at_least_one(**sizes)
+        check_in("[1, 1e7]", **{" · ".join(sizes): self.episodes * self.seeds})
         if self.episodes < self.baseline.least_episodes:
             name, least = type(self.baseline).__name__, self.baseline.least_episodes
             raise UserError(

@@ -70,6 +70,11 @@ def _problem(
 
     generator = context.generator("episodes")
     if mdp is not None:
+        if not mdp.start[~mdp.terminal].any():
+            raise UserError(
+                "every episode starts in a terminal state, and nothing can be learned: give the "
+                "model another start."
+            )
         shape, roll, exact = (mdp.S, mdp.A), roll_model(mdp), exact_objective(mdp)
         return LearningProblem(shape, mdp.gamma, roll, generator, exact, watch)
     if not hasattr(env.action_space, "n"):

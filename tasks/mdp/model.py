@@ -16,8 +16,9 @@ from scipy import sparse
 
 from elbolab.checks import check_in
 from elbolab.errors import UserError
+from elbolab.files import shown
 from tasks.arrays import Bools, Floats, Ints
-from tasks.mdp.transitions import compact, real_numbers, row_minima, stacked, without_rows
+from tasks.mdp.transitions import compact, negative_rows, real_numbers, stacked, without_rows
 
 __all__ = ["MDP"]
 
@@ -142,7 +143,7 @@ class MDP:
             raise UserError("transitions must be finite numbers, found NaN or infinity.")
         low = values.min(initial=0.0)
         if low < 0:
-            self._complain("has a negative probability", row_minima(P) < 0, low)
+            self._complain("has a negative probability", negative_rows(P), low)
         mass = self._by_pair(P.sum(axis=1))
         off = (np.abs(mass - 1) > ROW_TOLERANCE) & ~self.terminal[:, None]
         if off.any():
@@ -150,7 +151,8 @@ class MDP:
 
     def _complain(self, what: str, where: Bools, value: float) -> None:
         s, a = divmod(int(np.flatnonzero(where)[0]), self.A)
-        raise UserError(f"state '{self.state(s)}', action '{self.action(a)}' {what}, got {value}.")
+        place = f"state '{shown(self.state(s))}', action '{shown(self.action(a))}'"
+        raise UserError(f"{place} {what}, got {value}.")
 
     def _expected(self, rewards: Any, P: Any) -> Floats:
         if _is_expected(rewards):
@@ -191,9 +193,12 @@ def _names(kind: str, names: Sequence[str] | None, count: int) -> list[str] | No
     if len(names) != count:
         raise UserError(f"{kind} must name {count}, got {len(names)} names.")
     listed = list(map(str, names))
+    for name in listed:
+        if not name.isprintable() or not name.strip():
+            raise UserError(f"{kind} must have names of letters, got '{shown(name)}'.")
     if len(set(listed)) < count:
         twice = next(name for i, name in enumerate(listed) if name in listed[:i])
-        raise UserError(f"{kind} must have names that differ, '{twice}' stands twice.")
+        raise UserError(f"{kind} must have names that differ, '{shown(twice)}' stands twice.")
     return listed
 
 
@@ -202,5 +207,7 @@ def _flags(indices: Iterable[int], size: int) -> Bools:
     for index in indices:
         if not 0 <= index < size:
             raise UserError(f"terminal state {index} must lie in 0 … {size - 1}.")
+        if flags[index]:
+            raise UserError(f"terminal state {index} stands twice.")
         flags[index] = True
     return flags

@@ -26,6 +26,8 @@ class Garnet:
     def __post_init__(self) -> None:
         sizes = {"states": self.states, "actions": self.actions, "branching": self.branching}
         check_at_least_one(**{f"garnet.{name}": size for name, size in sizes.items()})
+        entries = self.states * self.actions * self.branching
+        check_in("[1, 2e9]", **{"garnet.states · garnet.actions · garnet.branching": entries})
 
 
 @dataclass(frozen=True)

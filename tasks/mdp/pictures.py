@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import drawn_name, new_figure
 from tasks.arrays import Floats, Ints
 from tasks.mdp.model import MDP
 from tasks.mdp.solution import Solution
@@ -24,7 +24,10 @@ LINES = 12
 """States drawn as curves; of more, evenly chosen ones."""
 
 LABELLED = 40
-"""States up to which each row of a table has its name."""
+"""States up to which each row of a table has its name, and actions each column."""
+
+LARGEST = 36
+"""Inches that the cells of a picture may take: it has to fit into an image."""
 
 DOTTED = 60
 """Iterations up to which each has a dot."""
@@ -46,7 +49,7 @@ def sweeps_picture(mdp: MDP, values: Floats) -> Figure:
     shown = alive[np.unique(np.linspace(0, len(alive) - 1, min(LINES, len(alive))).astype(int))]
     for s in shown.tolist():
         dot = "" if len(values) > DOTTED else "o"
-        axes.plot(values[:, s], marker=dot, markersize=3, label=mdp.state(s))
+        axes.plot(values[:, s], marker=dot, markersize=3, label=drawn_name(mdp.state(s)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("iteration")
     axes.set_ylabel("value v(s)")
@@ -66,14 +69,19 @@ def _table(mdp: MDP, policy: Ints, v: Floats, q: Floats) -> Figure:
     alive = np.flatnonzero(~mdp.terminal)
     loss = q[alive] - v[alive, None]
     few = len(alive) <= LABELLED
-    figure = new_figure(2.5 + 0.9 * mdp.A, max(2.6, 1.2 + 0.28 * len(alive)) if few else 6)
+    width = 2.5 + min(0.9 * mdp.A, LARGEST)
+    figure = new_figure(width, max(2.6, 1.2 + 0.28 * len(alive)) if few else 6)
     axes = figure.add_subplot()
     image = axes.imshow(loss, aspect="auto", cmap="viridis", interpolation="nearest")
     mark, size = ("r*", 9) if few else ("r.", 2)
     axes.plot(policy[alive], np.arange(len(alive)), mark, markersize=size)
-    axes.set_xticks(range(mdp.A), [mdp.action(a) for a in range(mdp.A)], fontsize=SMALL)
+    if mdp.A <= LABELLED:
+        names = [drawn_name(mdp.action(a)) for a in range(mdp.A)]
+        axes.set_xticks(range(mdp.A), names, fontsize=SMALL)
     if few:
-        axes.set_yticks(range(len(alive)), [mdp.state(s) for s in alive.tolist()], fontsize=SMALL)
+        axes.set_yticks(
+            range(len(alive)), [drawn_name(mdp.state(s)) for s in alive.tolist()], fontsize=SMALL
+        )
     axes.set_xlabel("action")
     axes.set_ylabel("state")
     axes.set_title("Greedy policy (red)", fontsize=10)
@@ -84,7 +92,8 @@ def _table(mdp: MDP, policy: Ints, v: Floats, q: Floats) -> Figure:
 def _grid(mdp: MDP, policy: Ints, v: Floats) -> Figure:
     rows, columns = mdp.shape or (1, mdp.S)
     cells = rows * columns
-    figure = new_figure(1.6 + 0.62 * columns, 1.2 + 0.62 * rows)
+    cell = min(0.62, LARGEST / max(rows, columns))
+    figure = new_figure(1.6 + cell * columns, 1.2 + cell * rows)
     axes = figure.add_subplot()
     image = axes.imshow(v[:cells].reshape(rows, columns), cmap="viridis")
     arrows = _directions(mdp)[policy[:cells]] * ~mdp.terminal[:cells, None]
@@ -151,9 +160,10 @@ def contraction_picture(
         first = error[0]
     line = first * mdp.gamma ** steps.astype(float)
     axes.semilogy(steps, line, "--", color="grey", label=f"rate γ = {mdp.gamma:g}")
-    low = [x for x in (bounds[-1], solution.bound) if x > 0]
-    axes.axhline(min(low), linestyle=":", color="C3", label=f"certified {solution.bound:.1e}")
-    axes.set_ylim(bottom=min(low) / 10)
+    low = [x for x in (bounds[-1], solution.bound) if 0 < x < np.inf]
+    if low:
+        axes.axhline(min(low), linestyle=":", color="C3", label=f"certified {solution.bound:.1e}")
+        axes.set_ylim(bottom=min(low) / 10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("iteration")
     axes.set_ylabel("error (units of reward)")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elbolab.errors import UserError
 from tasks.arrays import Bools, Floats, Ints
 
 __all__ = [
@@ -99,4 +100,7 @@ def fisher(pi: Floats, eta: Floats) -> Floats:
 def natural_direction(gradient: Floats, pi: Floats, eta: Floats, damping: float) -> Floats:
     """(F + damping I)⁻¹ ∇J, state by state; all of shape ``(…, S, A)`` but η ``(…, S)``."""
     matrix = fisher(pi, eta) + damping * np.eye(pi.shape[-1])
-    return np.asarray(np.linalg.solve(matrix, gradient[..., None])[..., 0], dtype=float)
+    try:
+        return np.asarray(np.linalg.solve(matrix, gradient[..., None])[..., 0], dtype=float)
+    except np.linalg.LinAlgError as error:
+        raise UserError(f"learner.damping {damping} leaves F singular: take more.") from error

@@ -54,7 +54,8 @@ def roll_model(mdp: MDP) -> Roll:
         chances, policy = np.cumsum(pi, axis=-1), np.repeat(np.arange(K), count)
         s = np.searchsorted(first, generator.random(K * count) * first[-1], side="right")
         steps = []
-        while len(steps) < most and not (ended := mdp.terminal[s]).all():
+        while not steps or (len(steps) < most and not mdp.terminal[s].all()):
+            ended = mdp.terminal[s]
             a = _draw(chances[policy, s], generator)
             steps.append((s, a, mdp.R[s, a], ~ended))
             on = np.flatnonzero(~ended)
@@ -101,6 +102,8 @@ def roll_environment(env: Any, gamma: float) -> Roll:
             s = encode(seen)
             a = int(_draw(chances[s : s + 1], generator)[0])
             seen, reward, terminated, truncated, _ = env.step(a + first_action)
+            if not np.isfinite(reward):
+                raise UserError(f"the environment gave the reward {reward}: it must be finite.")
             steps.append((s, a, float(reward)))
             done = terminated or truncated
         return steps

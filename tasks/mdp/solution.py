@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
+from elbolab.errors import UserError
 from tasks.arrays import Floats, Ints
 from tasks.mdp.backups import gauss_seidel, improve, sweep_of
 from tasks.mdp.bellman import BellmanOperators, EvaluationSweep, PrioritisedSweep
@@ -59,7 +60,10 @@ class CompiledOperators(BellmanOperators):
             options=HIGHS_OPTIONS,
         )
         if solved.status != 0:  # a checked process always has an optimum
-            raise RuntimeError(f"linear programme: {solved.message}")
+            raise UserError(
+                f"with gamma = {mdp.gamma} the linear programme is beyond its solver: take a "
+                "smaller gamma, or --compare false."
+            )
         return solved.x
 
     def rounding(self, v: Floats) -> float:
@@ -100,7 +104,7 @@ def solve(mdp: MDP, solver: Solver = EXACT, keep: bool = False) -> Solution:
         keep: Keep every iterate.
 
     Raises:
-        UserError: If γ = 1 and some policy never ends.
+        UserError: If γ = 1 and some policy never ends, or γ < 1 cannot be told from 1.
     """
     H = horizon(mdp)
     goal = solver.tolerance / H

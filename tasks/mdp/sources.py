@@ -13,6 +13,7 @@ from scipy import sparse
 
 import tasks.environments  # noqa: F401  makes SpaceExploration-v0 known
 from elbolab.errors import UserError, did_you_mean
+from elbolab.files import one_line, shown
 from tasks.mdp.environment import mdp_of
 from tasks.mdp.files import read_mdp
 from tasks.mdp.model import MDP
@@ -32,7 +33,12 @@ def is_environment(name: str) -> bool:
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).suffix in (".json", ".npz") or os.sep in name or Path(name).exists()
+    if Path(name).suffix.lower() in (".json", ".npz") or os.sep in name:
+        return True
+    try:
+        return Path(name).exists()
+    except OSError:  # too long for a file
+        return False
 
 
 def find_environment(name: str) -> Any:
@@ -45,12 +51,12 @@ def find_environment(name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions that are out of date
             return gymnasium.make(name)
-    except (gymnasium.error.Error, ImportError, TypeError) as error:
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         hint = did_you_mean(name, [SPACE, GARNET, *gymnasium.registry])
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        reason = one_line(str(error).strip().partition("\n")[0].rstrip("."))
         raise UserError(
-            f"no model '{name}' ({reason}).{hint} Give {SPACE}, {GARNET}, a .json or .npz file, or "
-            "an environment of Gymnasium."
+            f"no model '{shown(name)}' ({reason}).{hint} Give {SPACE}, {GARNET}, a .json or .npz "
+            "file, or an environment of Gymnasium."
         ) from error
 
 
@@ -76,7 +82,18 @@ def find_mdp(name: str, gamma: float | None, size: Garnet, generator: Generator)
 
 
 def random_mdp(size: Garnet, gamma: float, generator: Generator) -> MDP:
-    """Successors uniform, probabilities exponential and normalised, rewards standard normal."""
+    """Successors uniform, probabilities exponential and normalised, rewards standard normal.
+
+    Raises:
+        UserError: If memory does not suffice.
+    """
+    try:
+        return _random_mdp(size, gamma, generator)
+    except MemoryError as error:
+        raise UserError(f"no memory for {size}: take a smaller one.") from error
+
+
+def _random_mdp(size: Garnet, gamma: float, generator: Generator) -> MDP:
     pairs, b = size.states * size.actions, size.branching
     p = generator.standard_exponential((pairs, b))
     p /= p.sum(axis=1, keepdims=True)

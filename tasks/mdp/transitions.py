@@ -14,7 +14,7 @@ from scipy import sparse
 from elbolab.errors import UserError
 from tasks.arrays import Bools, Floats
 
-__all__ = ["compact", "real_numbers", "row_minima", "stacked", "without_rows"]
+__all__ = ["compact", "negative_rows", "real_numbers", "stacked", "without_rows"]
 
 
 def real_numbers(name: str, given: ArrayLike) -> Floats:
@@ -53,6 +53,8 @@ def stacked(given: Any, name: str = "transitions") -> Any:
     dense = real_numbers(name, given)
     if dense.ndim != 3 or dense.shape[0] != dense.shape[2]:
         raise UserError(f"{name} must be (S, A, S), got {dense.shape}.")
+    if not dense.size:
+        raise UserError(f"{name} must hold a state and an action at least, got {dense.shape}.")
     return np.ascontiguousarray(dense).reshape(-1, dense.shape[2])
 
 
@@ -82,10 +84,13 @@ def compact(matrix: Any) -> Any:
     return sparse.csr_array(parts, shape=matrix.shape)
 
 
-def row_minima(P: Any) -> Floats:
-    """The smallest entry of each row."""
-    minima = P.min(axis=1)
-    return minima.toarray().ravel() if sparse.issparse(minima) else np.asarray(minima)
+def negative_rows(P: Any) -> Bools:
+    """Flags of the rows in which an entry is below 0, one that another one makes up for too."""
+    if not sparse.issparse(P):
+        return (P < 0).any(axis=1)
+    flags = np.zeros(P.shape[0], dtype=bool)
+    flags[np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))[P.data < 0]] = True
+    return flags
 
 
 def without_rows(P: Any, rows: Bools) -> Any:
