@@ -25,14 +25,17 @@ from quantecon.markov import DiscreteDP
 from scipy import sparse
 from timing import benchmark_parser, in_fresh_process, in_turns, peak_growth, timed
 
+from tasks.arrays import Floats
 from tasks.mdp.certificate import certified_bound, horizon
-from tasks.mdp.garnet import Garnet, random_mdp
-from tasks.mdp.model import MDP, Array
+from tasks.mdp.model import MDP
+from tasks.mdp.options import Garnet
+from tasks.mdp.solution import solve
 from tasks.mdp.solvers import ModifiedPolicyIteration, PolicyIteration, Solver, ValueIteration
+from tasks.mdp.sources import random_mdp
 
 GAMMA, TOLERANCE, ACTIONS = 0.99, 1e-6, 4
 OURS: dict[str, Solver] = {
-    "value iteration": ValueIteration(TOLERANCE),
+    "value iteration": ValueIteration(tolerance=TOLERANCE),
     "policy iteration": PolicyIteration(warm_up=20, tolerance=TOLERANCE),
     "modified policy iteration": ModifiedPolicyIteration(tolerance=TOLERANCE),
 }
@@ -42,7 +45,7 @@ THEIRS = {
     "modified policy iteration": "mpi",
 }
 
-TOOLBOX: dict[str, Callable[[list[sparse.csr_matrix], Array], toolbox.MDP]] = {
+TOOLBOX: dict[str, Callable[[list[sparse.csr_matrix], Floats], toolbox.MDP]] = {
     "value iteration": lambda p, r: toolbox.ValueIteration(
         p, r, GAMMA, epsilon=2 * TOLERANCE, max_iter=1_000_000
     ),
@@ -85,12 +88,12 @@ def pairs(mdp: MDP) -> DiscreteDP:
     return DiscreteDP(mdp.R.ravel(), sparse.csr_matrix(mdp.csr), GAMMA, s, a)
 
 
-def by_ours(name: str, mdp: MDP) -> Array:
+def elbolab_values(name: str, mdp: MDP) -> Floats:
     """Values by a solver of this package."""
-    return OURS[name].solve(mdp).v
+    return solve(mdp, OURS[name]).v
 
 
-def by_quantecon(name: str, ddp: DiscreteDP) -> Array:
+def quantecon_values(name: str, ddp: DiscreteDP) -> Floats:
     """Values by a method of quantecon."""
     return ddp.solve(THEIRS[name], epsilon=2 * TOLERANCE, max_iter=1_000_000).v
 
@@ -102,8 +105,11 @@ def compare_quantecon(kind: str, states: int, rounds: int, largest: dict[str, in
     for name in OURS:
         if states > largest[name]:
             continue
-        solvers = {"ours": partial(by_ours, name, mdp), "theirs": partial(by_quantecon, name, ddp)}
-        runs = in_turns({who: partial(timed, solve) for who, solve in solvers.items()}, rounds)
+        solvers = {
+            "ours": partial(elbolab_values, name, mdp),
+            "theirs": partial(quantecon_values, name, ddp),
+        }
+        runs = in_turns({who: partial(timed, way) for who, way in solvers.items()}, rounds)
         mine, theirs = (median(seconds for seconds, _ in taken) for taken in runs.values())
         ratios = sorted(b / a for (a, _), (b, _) in zip(*runs.values(), strict=True))
         bounds = [certified_bound(mdp, taken[0][1], H)[1] for taken in runs.values()]
@@ -121,7 +127,7 @@ def compare_toolbox(kind: str, states: int) -> None:
     kernels = [sparse.csr_matrix(mdp.csr[a :: mdp.A]) for a in range(mdp.A)]
     for name, build in TOOLBOX.items():
         solver = build(kernels, mdp.R)
-        mine, _ = timed(lambda n=name: by_ours(n, mdp))
+        mine, _ = timed(lambda n=name: elbolab_values(n, mdp))
         theirs, _ = timed(solver.run)
         bound = certified_bound(mdp, np.array(solver.V), horizon(mdp))[1]
         print(
@@ -135,14 +141,14 @@ def build_and_solve(who: str, states: int) -> None:
     """Modified policy iteration by one library."""
     mdp = garnet(states)
     if who == "quantecon":
-        by_quantecon("modified policy iteration", pairs(mdp))
+        quantecon_values("modified policy iteration", pairs(mdp))
     else:
-        by_ours("modified policy iteration", mdp)
+        elbolab_values("modified policy iteration", mdp)
 
 
 def solver_memory(who: str, states: int) -> float:
     """MiB by which building and solving make the process grow."""
-    by_ours("modified policy iteration", garnet(100))  # compiled by now
+    elbolab_values("modified policy iteration", garnet(100))  # compiled by now
     return peak_growth(lambda: build_and_solve(who, states))
 
 
@@ -167,8 +173,8 @@ def main() -> None:
         "modified policy iteration": max(options.states),
     }
     for name in OURS:  # compile
-        by_ours(name, garnet(100))
-        by_quantecon(name, pairs(garnet(100)))
+        elbolab_values(name, garnet(100))
+        quantecon_values(name, pairs(garnet(100)))
     print("| process | states | method | elbolab s | quantecon s | × as fast | bound | its bound |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in MODELS:

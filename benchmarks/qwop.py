@@ -26,7 +26,7 @@ TARGET = 5.73
 
 def contestants(count: int) -> dict[str, NDArray[np.float64]]:
     """Plans ``(count, 40)`` of two kinds."""
-    from tasks.qwop.plan_files import best_plan
+    from tasks.qwop.files import best_plan
 
     noise = np.random.default_rng(0)
     near = best_plan() + noise.normal(scale=0.02, size=(count, 40))
@@ -51,7 +51,8 @@ def compare_simulators(threads: int, rounds: int, count: int) -> None:
 
 def time_to_target(seeds: int, budget: int) -> None:
     """Times each optimiser, one search after the other, until a plan reaches `TARGET`."""
-    from tasks.qwop.optimisers import CMAES, CoordinateSearch, GeneticAlgorithm, RandomSearch
+    from tasks.qwop.options import CMAES, CoordinateSearch, GeneticAlgorithm, RandomSearch
+    from tasks.qwop.searches import begin_search
     from tasks.qwop.simulator import simulate_batch
 
     print(
@@ -61,13 +62,13 @@ def time_to_target(seeds: int, budget: int) -> None:
     for optimiser in (GeneticAlgorithm(), CoordinateSearch(restart=True), CMAES(), RandomSearch()):
         needed: list[tuple[float, int]] = []
         for seed in range(seeds):
-            search, best, spent = optimiser.search(np.random.default_rng(seed)), -np.inf, 0
             started = time.perf_counter()
+            search, best, spent = begin_search(optimiser, np.random.default_rng(seed)), -np.inf, 0
+            plans = next(search)
             while best < TARGET and spent < budget:
-                plans = search.ask()
                 distances = simulate_batch(plans)
-                search.tell(plans, distances)
                 best, spent = max(best, distances.max()), spent + len(plans)
+                plans = search.send(distances)
             if best >= TARGET:
                 needed.append((time.perf_counter() - started, spent))
         print(f"| {type(optimiser).__name__} | {len(needed)} of {seeds} | {_summary(needed)} |")

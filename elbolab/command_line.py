@@ -7,6 +7,7 @@ another one's place begins with its own defaults.
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace, _typehints
 
@@ -16,7 +17,7 @@ from elbolab.option_checks import check_numbers
 from elbolab.parser_errors import explain
 from elbolab.yaml_files import check_typed_yaml
 
-__all__ = ["in_order", "parse"]
+__all__ = ["in_order", "instantiate", "parse"]
 
 
 def parse(
@@ -54,6 +55,31 @@ def parse(
     return parsed
 
 
+def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
+    """Builds the objects that options describe.
+
+    Raises:
+        UserError: What an object says of its options. Where an option may be of several kinds,
+            jsonargparse tries each and says of all that they did not fit.
+    """
+    refusals: list[UserError] = []
+
+    def build(class_type: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return class_type(*args, **kwargs)
+        except UserError as refusal:
+            refusals.append(refusal)
+            raise
+
+    parser.add_instantiator(build, object, subclasses=True)
+    try:
+        return parser.instantiate(options)
+    except ValueError as error:
+        if refusals:
+            raise refusals[0] from error
+        raise
+
+
 def in_order(typed: Sequence[str]) -> list[str]:
     """Brings ``--config`` before all options, and a class before the options typed for it.
 
@@ -61,15 +87,12 @@ def in_order(typed: Sequence[str]) -> list[str]:
     are appended to a list, ``--callbacks+ A --callbacks.x 1 --callbacks+ B``, the order stays.
     """
     first, *rest = _groups(typed)
-    groups: list[list[str]] = []
-    for group in [g for g in rest if _name(g) == "config"] + [
-        g for g in rest if _name(g) != "config"
-    ]:
-        its_own = (
-            i for i, known in enumerate(groups) if _name(known).startswith(f"{_name(group)}.")
-        )
-        groups.insert(next(its_own, len(groups)), group)
-    return [word for group in [first, *groups] for word in group]
+    ordered: list[list[str]] = []
+    for group in sorted(rest, key=lambda group: _name(group) != "config"):
+        prefix = f"{_name(group)}."
+        its_own = (i for i, known in enumerate(ordered) if _name(known).startswith(prefix))
+        ordered.insert(next(its_own, len(ordered)), group)
+    return [word for group in [first, *ordered] for word in group]
 
 
 def _groups(typed: Sequence[str]) -> list[list[str]]:

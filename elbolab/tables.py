@@ -1,164 +1,67 @@
-"""Tables (CSV with a header line) that a person gives: every mistake with file, line and column."""
+"""A table as text, CSV, Markdown or LaTeX."""
 
 import csv
-import math
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from difflib import get_close_matches
-from io import StringIO
+import io
+from collections.abc import Callable, Mapping, Sequence
 
-from elbolab.errors import UserError, did_you_mean
-from elbolab.files import one_line, read_text, shown
+__all__ = ["FORMATS", "Cells"]
 
-__all__ = ["TableRow", "read_table", "table_columns", "table_rows"]
-
-ALIKE = 0.8
-"""How alike (1 is equal) a strange column and an optional one are for one to be a slip."""
+Cells = Mapping[str, Sequence[str]]
+"""Column name → cells from top to bottom."""
 
 
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a table.
-
-    Attributes:
-        source: What errors call the table.
-        line: Number of the row's first line in it; the header is line 1.
-        cells: Column → what the row holds, without spaces around it.
-    """
-
-    source: str
-    line: int
-    cells: Mapping[str, str]
-
-    def at(self, column: str) -> str:
-        """Where a cell is, for messages: ``matches.csv, line 3, column goals1``."""
-        return f"{self.source}, line {self.line}, column {column}"
-
-    def number(self, column: str) -> float:
-        """A cell that must hold a finite number.
-
-        Raises:
-            UserError: If it holds something else.
-        """
-        cell = self.cells[column]
-        with suppress(ValueError):
-            if math.isfinite(value := float(cell)) and "_" not in cell:
-                return value
-        raise UserError(f"{self.at(column)} must be a finite number, got '{shown(cell)}'.")
-
-    def whole(self, column: str, largest: int = 10**15) -> int:
-        """A cell that must hold a whole number from 0 to ``largest``.
-
-        Raises:
-            UserError: If it holds something else.
-        """
-        cell = self.cells[column]
-        if cell.isascii() and cell.isdecimal() and len(cell) < 20 and int(cell) <= largest:
-            return int(cell)
-        limit = f"whole number from 0 to {largest}"
-        raise UserError(f"{self.at(column)} must be a {limit}, got '{shown(cell)}'.")
+def _rows(cells: Cells) -> list[list[str]]:
+    return [list(cells), *map(list, zip(*cells.values(), strict=True))]
 
 
-def read_table(
-    path: str | os.PathLike[str], required: Sequence[str], optional: Sequence[str] = ()
-) -> list[TableRow]:
-    """Reads a CSV with a header line: `files.read_text`, then `table_rows`."""
-    return list(
-        table_rows(StringIO(read_text(path), newline=""), one_line(path), required, optional)
+def as_text(cells: Cells) -> str:
+    """Columns padded with spaces; numbers to the right."""
+    rows = _rows(cells)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [any(cell[-1:].isdigit() for cell in column) for column in cells.values()]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
     )
 
 
-def table_rows(
-    lines: Iterable[str], source: str, required: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[TableRow]:
-    """The rows of a CSV with a header line; empty lines are left out.
-
-    Args:
-        lines: The file's lines, with their ends, as of `files.text_lines`.
-        source: What errors call it.
-        required: Columns that must be there.
-        optional: Columns that may; others are not looked at.
-
-    Raises:
-        UserError: If `table_columns` does, or a row has more or fewer cells than the header; the
-            header is read at once, each row where it is asked for.
-    """
-    rows = _numbered_rows(lines, source)
-    _, header = next(rows, (1, []))
-    columns = table_columns(header, source, required, optional)
-    return _rows_under(header, columns, rows, source)
+def as_csv(cells: Cells) -> str:
+    """Comma-separated, quoted where needed."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_rows(cells))
+    return text.getvalue().rstrip("\n")
 
 
-def table_columns(
-    header: Sequence[str], source: str, required: Sequence[str], optional: Sequence[str] = ()
-) -> dict[str, int]:
-    """Where the columns are.
-
-    Args:
-        header: The first row's cells.
-        source: What errors call the table.
-        required: Columns that must be there.
-        optional: Columns that may.
-
-    Returns:
-        Column → its place, of those that are there.
-
-    Raises:
-        UserError: If a column is missing, is there twice, or is misspelt.
-    """
-    names = [name.strip() for name in header]
-    if not any(names):
-        raise UserError(f"{source} is empty: its first line must name {', '.join(required)}.")
-    missing = [column for column in required if column not in names]
-    if missing:
-        raise UserError(f"{source} has no column '{missing[0]}'.{_remedy(missing[0], names)}")
-    for name in names:
-        if name and names.count(name) > 1:
-            raise UserError(f"{source} has two columns '{shown(name)}': rename or remove one.")
-    for column in optional:
-        strange = [name for name in names if name not in (*required, *optional)]
-        if column not in names and (close := get_close_matches(column, strange, 1, ALIKE)):
-            raise UserError(
-                f"{source} has a column '{close[0]}': is '{column}' meant? Rename or remove it."
-            )
-    return {column: names.index(column) for column in (*required, *optional) if column in names}
+def as_markdown(cells: Cells) -> str:
+    """A pipe table."""
+    head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in _rows(cells)]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _remedy(column: str, names: Sequence[str]) -> str:
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(names) == 1 and separator in names[0]:
-            return f" Its cells are parted by {word}: save it with commas."
-    hint = did_you_mean(column, names).replace("Did you mean", "Is").replace("?", " meant?")
-    return hint or f" Columns: {shown(', '.join(names))}."
+def as_latex(cells: Cells) -> str:
+    """A ``tabular`` with rules of booktabs."""
+    head, *rows = [[_escaped(cell) for cell in row] for row in _rows(cells)]
+    columns = "l" + "r" * (len(head) - 1)
+    body = [" & ".join(row) + r" \\" for row in rows]
+    opening = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", " & ".join(head) + r" \\"]
+    return "\n".join([*opening, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
 
 
-def _numbered_rows(lines: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
-    """Number of the first line, and cells, of every row that is not empty."""
-    rows = csv.reader(lines, strict=True)
-    line = 1
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            raise UserError(f"{source}, line {line} is no row of a CSV: {error}.") from error
-        if row is None:
-            return
-        if any(cell.strip() for cell in row):
-            yield line, row
-        line = rows.line_num + 1
+def _escaped(cell: str) -> str:
+    for sign in ("\\", "_", "%", "&", "#", "$", "{", "}"):
+        cell = cell.replace(sign, r"\textbackslash " if sign == "\\" else f"\\{sign}")
+    number, plus, error = cell.partition(" ± ")
+    return rf"${number} \pm {error}$" if plus else cell
 
 
-def _rows_under(
-    header: Sequence[str],
-    columns: Mapping[str, int],
-    rows: Iterable[tuple[int, list[str]]],
-    source: str,
-) -> Iterator[TableRow]:
-    for line, row in rows:
-        if len(row) != len(header):
-            raise UserError(
-                f"{source}, line {line} has {len(row)} cells where the header has {len(header)}."
-            )
-        yield TableRow(source, line, {name: row[i].strip() for name, i in columns.items()})
+FORMATS: dict[str, Callable[[Cells], str]] = {
+    "text": as_text,
+    "csv": as_csv,
+    "markdown": as_markdown,
+    "latex": as_latex,
+}
+"""Name of a format → what writes it."""

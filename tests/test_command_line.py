@@ -10,8 +10,8 @@ from jsonargparse.typing import lazy_instance
 
 from elbolab.command_line import in_order, parse
 from elbolab.errors import UserError
-from tasks.base import installed_tasks, load_task
 from tasks.command import task_parser
+from tasks.plugins import installed_tasks, load_task
 
 SPACE = f"--config={ROOT}/configs/tasks/mdp_space_exploration.yaml"
 GENETIC = f"--config={ROOT}/configs/tasks/qwop.yaml"

@@ -11,8 +11,8 @@ from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 
 from elbolab.errors import UserError
-from tasks.qwop.plan_files import best_plan
-from tasks.qwop.simulator import simulate, trace
+from tasks.qwop.files import best_plan
+from tasks.qwop.simulator import simulate, trace_plan
 
 
 def plans():
@@ -51,7 +51,7 @@ def test_a_roll_out_ends_at_exactly_the_distance_of_simulate(env):
     for plan in plans():
         _, *steps = roll_out(env, plan)
         _, _, terminated, truncated, info = steps[-1]
-        gait = trace(plan)
+        gait = trace_plan(plan)
         assert info["distance"] == simulate(plan)
         assert sum(step[1] for step in steps) == pytest.approx(simulate(plan) - 0.15)
         assert terminated == gait.fell
@@ -63,7 +63,7 @@ def test_a_roll_out_ends_at_exactly_the_distance_of_simulate(env):
 
 def test_observations_are_what_the_documentation_says(env):
     plan = best_plan()
-    gait = trace(plan)
+    gait = trace_plan(plan)
     for segment, (seen, *_) in enumerate(roll_out(env, plan)):
         points = gait.points[min(10 * segment, len(gait.points) - 1)]
         assert seen.shape == (28,)
@@ -113,7 +113,7 @@ def test_an_unknown_render_mode_is_refused():
 
 
 def test_a_window_needs_a_display(monkeypatch):
-    monkeypatch.setattr("matplotlib.pyplot.get_backend", lambda: "agg")
+    monkeypatch.setattr("tasks.qwop.window.plt.get_backend", lambda: "agg")
     env = gymnasium.make("tasks.environments:QWOP-v0", render_mode="human")
     env.reset()
     with pytest.raises(UserError, match="render_mode human needs a display"):
@@ -127,10 +127,10 @@ def test_a_window_shows_every_step_and_is_closed(monkeypatch):
 
     plt.switch_backend("agg")
     waited = []
-    monkeypatch.setattr("matplotlib.pyplot.get_backend", lambda: "tkagg")
+    monkeypatch.setattr("tasks.qwop.window.plt.get_backend", lambda: "tkagg")
     loop = "matplotlib.backend_bases.FigureCanvasBase.start_event_loop"
     monkeypatch.setattr(loop, lambda self, timeout: waited.append(timeout))
-    monkeypatch.setattr("matplotlib.pyplot.show", lambda block: None)
+    monkeypatch.setattr("tasks.qwop.window.plt.show", lambda block: None)
     env = gymnasium.make("tasks.environments:QWOP-v0", render_mode="human")
     steps = len(roll_out(env, best_plan())) - 1
     assert len(waited) == steps

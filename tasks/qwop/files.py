@@ -1,25 +1,30 @@
-"""Plans as files: CSV with a row for each segment."""
+"""What is read and written: plans as CSV, and what searches were told."""
 
 import csv
+import io
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbolab.errors import UserError
+from elbolab.run_directory import write_atomically
+from tasks.arrays import Floats
 from tasks.base import Table
-from tasks.qwop.simulator import GENES
+from tasks.qwop.body import GENES
+from tasks.qwop.study import SearchRun
 
-__all__ = ["BEST", "best_plan", "plan_table", "read_plan"]
+__all__ = ["BEST", "best_plan", "load_told", "plan_table", "read_plan", "save_told"]
 
 BEST = "best"
 """In place of a file: the best plan known."""
 
 
-def plan_table(plans: Mapping[str, NDArray[np.float64]]) -> Table:
+def plan_table(plans: Mapping[str, Floats]) -> Table:
     """Plans side by side: the segment, and a hip and a knee command of each plan.
 
     Args:
@@ -32,13 +37,13 @@ def plan_table(plans: Mapping[str, NDArray[np.float64]]) -> Table:
     return columns
 
 
-def best_plan() -> NDArray[np.float64]:
+def best_plan() -> Floats:
     """The best plan known (40,)."""
     with as_file(files("tasks.qwop") / "data/best_plan.csv") as path:
         return read_plan(str(path))
 
 
-def read_plan(name: str) -> NDArray[np.float64]:
+def read_plan(name: str) -> Floats:
     """A plan (40,) from a CSV file, not yet clipped.
 
     Args:
@@ -64,7 +69,7 @@ def read_plan(name: str) -> NDArray[np.float64]:
     return _numbers([word for cell in cells for word in cell.split()], name)
 
 
-def _numbers(words: list[str], name: str) -> NDArray[np.float64]:
+def _numbers(words: list[str], name: str) -> Floats:
     if len(words) != GENES:
         raise UserError(f"{name} holds {len(words)} numbers, and a plan is {GENES}.")
     for word in words:
@@ -75,3 +80,37 @@ def _numbers(words: list[str], name: str) -> NDArray[np.float64]:
         if not finite:
             raise UserError(f"{name} holds '{word}', and a plan is {GENES} finite numbers.")
     return np.array([float(word) for word in words])
+
+
+def save_told(path: Path, runs: Sequence[SearchRun]) -> None:
+    """Writes what every search was told; `load_told` and `SearchRun.replay` bring it back."""
+    arrays = {_key(run): np.concatenate([np.zeros(0), *run.told]) for run in runs}
+    settings = json.dumps({_key(run): run.settings for run in runs})
+    buffer = io.BytesIO()
+    np.savez(buffer, settings=np.array(settings), **arrays)  # pyright: ignore[reportArgumentType]
+    write_atomically(path, buffer.getvalue())
+
+
+def load_told(path: Path, runs: Sequence[SearchRun]) -> list[Floats]:
+    """What each search was told; nothing for those that the file does not know.
+
+    Raises:
+        UserError: If the file is missing or damaged, or was written with other settings.
+    """
+    try:
+        with np.load(path) as file:
+            settings = json.loads(str(file["settings"]))
+            told = {name: file[name] for name in file.files}
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(f"cannot resume from {path}: {error}. Name another run.") from error
+    for run in runs:
+        if settings.get(_key(run), run.settings) != run.settings:
+            raise UserError(
+                f"cannot resume {_key(run)} from {path}: it ran with {settings[_key(run)]}, not "
+                f"{run.settings}. Take that run's config.yaml as --config."
+            )
+    return [told.get(_key(run), np.zeros(0)) for run in runs]
+
+
+def _key(run: SearchRun) -> str:
+    return f"{run.optimiser}.{run.seed}"

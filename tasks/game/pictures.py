@@ -1,38 +1,26 @@
 """Pictures of dynamics in a matrix game."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elbolab.pictures import new_figure
-from tasks.mdp.games import Array
-from tasks.mdp.simplex import CORNERS, to_plane
+from tasks.arrays import Floats
+from tasks.game.dynamics import Play
 
-__all__ = ["Play", "exploitability_picture", "simplex_picture"]
+__all__ = ["exploitability_picture", "simplex_picture", "to_plane"]
 
 SMALL = 8
 """Size of names and legends, in points of type."""
 
 
-@dataclass(frozen=True)
-class Play:
-    """What happened under one kind of dynamics.
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+"""Of the equilateral triangle in which three probabilities are drawn."""
 
-    Attributes:
-        name: Of the dynamics.
-        strategies: Of both players at each step, ``(steps, m)`` and ``(steps, n)``.
-        averages: Their means up to each step.
-        last_gap: Exploitability of each step's strategies.
-        average_gap: Exploitability of the averages.
-    """
 
-    name: str
-    strategies: tuple[Array, Array]
-    averages: tuple[Array, Array]
-    last_gap: Array
-    average_gap: Array
+def to_plane(p: Floats) -> Floats:
+    """Points ``(…, 2)`` of distributions over three actions ``(…, 3)``."""
+    return p @ CORNERS
 
 
 def exploitability_picture(plays: list[Play]) -> Figure:
@@ -88,7 +76,7 @@ def _triangle(axes: Axes, names: list[str]) -> None:
     axes.axis("off")
 
 
-def _path(axes: Axes, strategies: Array, averages: Array) -> None:
+def _path(axes: Axes, strategies: Floats, averages: Floats) -> None:
     axes.plot(*strategies.T, color="C0", alpha=0.5, linewidth=0.6, label="strategy")
     axes.plot(*averages.T, color="C1", linewidth=1.5, label="average")
     axes.plot(*strategies[0], "ko", markersize=4, label="start")

@@ -3,34 +3,16 @@
 
 import csv
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbolab.errors import UserError, did_you_mean
-from tasks.mdp.games import ROCK_PAPER_SCISSORS
+from tasks.game.model import ROCK_PAPER_SCISSORS, Game
+from tasks.game.options import DEFAULT_GAME
 
-__all__ = ["Game", "find_game"]
-
-DEFAULT = "rock-paper-scissors"
-
-
-@dataclass(frozen=True)
-class Game:
-    """A matrix and the names of its actions.
-
-    Attributes:
-        M: Payoffs to the row player ``(m, n)``.
-        rows: Names of its actions.
-        columns: Names of the column player's.
-    """
-
-    M: NDArray[np.float64]
-    rows: list[str]
-    columns: list[str]
+__all__ = ["find_game"]
 
 
 def find_game(name: str) -> Game:
@@ -39,14 +21,14 @@ def find_game(name: str) -> Game:
     Raises:
         UserError: If there is no such file, or it holds no matrix of finite numbers.
     """
-    if name == DEFAULT:
-        names = [str(name) for name in DEFAULT.split("-")]
+    if name == DEFAULT_GAME:
+        names = [str(name) for name in DEFAULT_GAME.split("-")]
         return Game(ROCK_PAPER_SCISSORS, names, names)
     readers = {".csv": _from_csv, ".json": _from_json}
     path = Path(name)
     if path.suffix not in readers:
-        hint = did_you_mean(name, [DEFAULT])
-        raise UserError(f"no game '{name}'.{hint} Give {DEFAULT}, or a .csv or .json file.")
+        hint = did_you_mean(name, [DEFAULT_GAME])
+        raise UserError(f"no game '{name}'.{hint} Give {DEFAULT_GAME}, or a .csv or .json file.")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
