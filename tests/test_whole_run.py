@@ -13,7 +13,7 @@ from pytorch_lightning import Callback, LightningModule
 
 import cli
 from callbacks.monitors.accuracy import AccuracyMonitor
-from callbacks.monitors.elbo import ElboMonitor
+from callbacks.monitors.elbo import ElboMonitor, EvidenceMetric
 from callbacks.pictures.images import SampleGrid
 from callbacks.run.own_callbacks import own_callbacks, with_own_callbacks
 from lightning_modules.classifier import DigitClassifier
@@ -134,3 +134,15 @@ def test_the_best_checkpoint_knows_the_last_epoch(fit):
     run = fit("out", "--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "2")
     best = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     assert best["epoch"] == 2  # the ELBO still rises
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,)])
+def test_one_latent_dimension_has_figures_like_several(shape):
+    terms = {"reconstruction": (), "kl": shape, "posterior_mean": shape}
+    metric = EvidenceMetric(terms)
+    rows = torch.arange(4.0)
+    metric.update(reconstruction=rows, kl=rows.outer(torch.ones(shape)),
+                  posterior_mean=rows.outer(torch.ones(shape)))  # fmt: skip
+    shown, each = ElboMonitor().figures("val", metric)
+    assert float(shown["active_units"]) == shape[0]
+    assert len(each) == (shape[0] if shape[0] > 1 else 0)
