@@ -27,6 +27,7 @@ import callbacks
 import datamodules
 import lightning_modules
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.own_callbacks import with_own_callbacks
 from callbacks.run.predictions import PredictionWriter
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
@@ -150,6 +151,14 @@ class ElbolabCLI(LightningCLI):
         typed = cast(list[str], args)
         options, elsewhere = self._known_options(typed[0])
         self.config = parse(parser, typed, options, elsewhere)
+        self._bring_callbacks()
+
+    def _bring_callbacks(self) -> None:
+        """Adds what the model brings along and no configuration names, before anything is built."""
+        config = self._own_config()
+        trainer, model = config.trainer, str(config.model.class_path)
+        checkpoints = trainer.enable_checkpointing is not False
+        trainer.callbacks = with_own_callbacks(model, trainer.callbacks, checkpoints)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the original lets a checkpoint's hyperparameters override what was typed."""

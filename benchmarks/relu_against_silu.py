@@ -55,7 +55,7 @@ class CurvePoint(NamedTuple):
     fisher: float
 
 
-class Comparison:
+class ActivationStudy:
     """Trains networks on the spiral at one noise level.
 
     Args:
@@ -135,8 +135,8 @@ def main() -> None:
     parser.add_argument("--level", type=int, default=40, help="noise level k")
     parser.add_argument("--output", default="relu_against_silu.png")
     options = parser.parse_args()
-    comparison = Comparison(options.level, options.steps)
-    trained = {name: comparison.train(build) for name, build in ACTIVATIONS.items()}
+    study = ActivationStudy(options.level, options.steps)
+    trained = {name: study.train(build) for name, build in ACTIVATIONS.items()}
     print("| | loss − true score's loss | ½ Fisher divergence |")
     print("|---|---|---|")
     for name, (_, curve) in trained.items():
@@ -144,7 +144,7 @@ def main() -> None:
     curves = {name: curve for name, (_, curve) in trained.items()}
     fields: dict[str, Score] = {name: net for name, (net, _) in trained.items()}
     path = Path(options.output)
-    picture(curves, fields, comparison.truth, options.level).savefig(path)
+    picture(curves, fields, study.truth, options.level).savefig(path)
     print(f"Drawn in {path}.")
 
 

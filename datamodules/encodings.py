@@ -1,8 +1,6 @@
 """The posteriors of all images of a data set, kept in a file for the next time."""
 
 import hashlib
-import io
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +8,9 @@ import torch
 from torch import Tensor
 
 from datamodules.images import ImageDataModule
+from datamodules.kept_tensors import keep_tensors, kept_tensors
 from datamodules.tensor_batches import TensorBatches
-from elbolab.errors import UserError
-from elbolab.run_directory import write_atomically
 from lightning_modules.latent_codec import LatentCodec
-from lightning_modules.trained_runs import read_checkpoint
 
 __all__ = ["EncodedImages", "encode_images"]
 
@@ -52,34 +48,17 @@ def encode_images(
         "test": images.test_dataloader(),
     }
     key = _fingerprint(codec, loaders)
-    earlier = _read(kept, key)
-    if earlier is not None:
+    earlier = kept_tensors(kept)
+    if isinstance(earlier, dict) and earlier.get("key") == key:
         return {split: EncodedImages._make(earlier[split]) for split in loaders}
     encoded = {split: _encode(codec, loader) for split, loader in loaders.items()}
-    _write(kept, {"key": key, **{split: tuple(each) for split, each in encoded.items()}})
+    keep_tensors(kept, {"key": key, **{split: tuple(each) for split, each in encoded.items()}})
     return encoded
 
 
 def _encode(codec: LatentCodec, loader: TensorBatches) -> EncodedImages:
     rows = [(*codec.encode(x), y) for x, y in loader]
     return EncodedImages._make(torch.cat(parts) for parts in zip(*rows, strict=True))
-
-
-def _read(kept: Path, key: str) -> dict[str, tuple[Tensor, ...]] | None:
-    try:
-        saved = read_checkpoint(kept)
-    except UserError:  # none there, or damaged: encoding again costs seconds
-        return None
-    return saved if saved.get("key") == key else None
-
-
-def _write(kept: Path, content: dict[str, object]) -> None:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    try:
-        write_atomically(kept, buffer.getvalue())
-    except OSError as error:
-        warnings.warn(f"latents are not kept: cannot write {kept}: {error}", stacklevel=2)
 
 
 def _fingerprint(codec: LatentCodec, loaders: dict[str, TensorBatches]) -> str:

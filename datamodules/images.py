@@ -1,7 +1,7 @@
 """Images held in memory as bytes: the base of every such data set, and parts of one by label."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -21,7 +21,7 @@ LabelledImages = tuple[Tensor, Tensor]
 
 
 def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:
-    """Refuses what is no set of grey images: wrong type, wrong rank, or labels that do not match.
+    """Refuses what is no set of images with labels: wrong types, wrong ranks, or other labels.
 
     Raises:
         UserError: Naming ``name``, what it holds and what is wanted.
@@ -35,8 +35,13 @@ def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:
         )
     if images.dim() != 4:
         raise UserError(f"{name}: images must be (N, c, h, w), got {tuple(images.shape)}.")
+    if labels.dim() != 1 or labels.is_floating_point() or labels.is_complex():
+        kind = f"{labels.dtype} {tuple(labels.shape)}"
+        raise UserError(f"{name}: labels must be whole numbers (N,), got {kind}.")
     if len(images) != len(labels):
         raise UserError(f"{name}: {len(images)} images but {len(labels)} labels.")
+    if len(labels) and int(labels.min()) < 0:
+        raise UserError(f"{name}: labels must be at least 0, got {int(labels.min())}.")
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -58,7 +63,8 @@ class ImageDataModule(LightningDataModule, ABC):
             ``seed_everything``.
 
     Raises:
-        UserError: If a size is out of range.
+        UserError: If a size is below 1 or the binarisation unknown; when the data is loaded, if it
+            is not what it should be.
     """
 
     shape: tuple[int, int, int] = (1, 28, 28)
@@ -76,6 +82,8 @@ class ImageDataModule(LightningDataModule, ABC):
         check_at_least_one(
             batch_size=batch_size, eval_batch_size=eval_batch_size, val_size=val_size
         )
+        if binarize not in get_args(Binarize):
+            raise UserError(f"binarize must be none, static or dynamic, got {binarize!r}.")
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.split_seed = val_size, split_seed
         self.binarize, self.seed = binarize, seed
@@ -107,6 +115,11 @@ class ImageDataModule(LightningDataModule, ABC):
     def _checked(self, train: bool) -> LabelledImages:
         images, labels = self.load(train)
         check_pixels(images, labels, type(self).__name__)
+        if tuple(images.shape[1:]) != tuple(self.shape):
+            raise UserError(
+                f"{type(self).__name__}: images are {tuple(images.shape[1:])}, its shape says "
+                f"{tuple(self.shape)}."
+            )
         return images, labels
 
     def _split(self, images: Tensor, labels: Tensor) -> dict[str, LabelledImages]:
@@ -169,10 +182,13 @@ class LabelSubset(ImageDataModule):
         """The training or test images that bear one of the labels, in their order."""
         images, labels = self.data.load(train)
         kept = torch.isin(labels, torch.tensor(self.labels))
-        if not kept.any():
+        known = sorted({*labels.tolist()})
+        # A small test set may lack one of them.
+        lacking = [label for label in self.labels if label not in known] if train else []
+        if lacking or not kept.any():
             raise UserError(
-                f"no image of {type(self.data).__name__} has a label of {self.labels}: "
-                f"its labels are {sorted({*labels.tolist()})}."
+                f"no image of {type(self.data).__name__} has the label "
+                f"{(lacking or self.labels)[0]}: its labels are {known}."
             )
         return images[kept], labels[kept]
 

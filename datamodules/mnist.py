@@ -18,6 +18,9 @@ from elbolab.errors import UserError
 
 __all__ = ["KMNISTDataModule", "MNISTDataModule"]
 
+CLASSES = 10
+"""Labels in both data sets."""
+
 
 class MNISTDataModule(ImageDataModule):
     """MNIST in batches ``(x, y)``: x ``(B, 1, 28, 28)`` in [0, 1], y ``(B,)`` in 0 … 9.
@@ -58,6 +61,11 @@ class MNISTDataModule(ImageDataModule):
         prefix = "train" if train else "t10k"
         images = _read(self.folder / f"{prefix}-images-idx3-ubyte", read_image_file)
         labels = _read(self.folder / f"{prefix}-labels-idx1-ubyte", read_label_file)
+        if len(labels) and int(labels.max()) >= CLASSES:
+            raise UserError(
+                f"{self.folder}/{prefix}-labels-idx1-ubyte: labels must be in 0 … {CLASSES - 1}, "
+                f"got {int(labels.max())}."
+            )
         return images.unsqueeze(1), labels
 
     def _complete(self) -> bool:
@@ -106,3 +114,5 @@ def _read(path: Path, read: Callable[[str], Tensor]) -> Tensor:
             f"{path} is no IDX file of the expected kind, or is cut off "
             f"({path.stat().st_size} bytes): delete it and download it again."
         ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error

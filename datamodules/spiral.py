@@ -8,10 +8,13 @@ from torch import Generator, Tensor
 from datamodules.points import PointDataModule
 from datamodules.tensor_batches import Batch
 from elbolab.batches import PointBatch
-from elbolab.checks import check_at_least_one, check_in
+from elbolab.checks import check_in
 from elbolab.seeding import derive_seed
 
 __all__ = ["SpiralDataModule", "spiral_centres"]
+
+MOST_POINTS, MOST_CENTRES = 10**8, 10**5
+"""In memory at once: a gigabyte, and as much for each batch of points and all centres."""
 
 
 def spiral_centres(components: int, turns: float, scale: float) -> Tensor:
@@ -66,8 +69,9 @@ class SpiralDataModule(PointDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
-        check_at_least_one(
-            components=components, train_size=train_size, val_size=val_size, test_size=test_size
+        check_in(f"[1, {MOST_CENTRES}]", components=components)
+        check_in(
+            f"[1, {MOST_POINTS}]", train_size=train_size, val_size=val_size, test_size=test_size
         )
         check_in("(0, inf)", turns=turns, scale=scale, sigma_0=sigma_0)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}

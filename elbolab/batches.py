@@ -40,13 +40,13 @@ class MarkedBatch(NamedTuple):
         x: Images in [0, 1], ``(B, c, h, w)``.
         y: Their labels, int64 ``(B,)``.
         origin: The `Origin` of each, int64 ``(B,)``.
-        index: Its place in the test set that it comes from, int64 ``(B,)``.
+        place: Its number in the test set that it comes from, int64 ``(B,)``.
     """
 
     x: Tensor
     y: Tensor
     origin: Tensor
-    index: Tensor
+    place: Tensor
 
 
 def in_distribution(batch: tuple[Tensor, ...]) -> Tensor:

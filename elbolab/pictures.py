@@ -61,6 +61,9 @@ STYLE: dict[Any, Any] = {
 LONGEST_NAME = 24
 """Letters of a person's name for something that are drawn."""
 
+MOST_COLUMNS = 16
+"""Images side by side before a row goes on below."""
+
 
 class ImageWriter(Protocol):
     """What a picture needs of TensorBoard's ``SummaryWriter``."""
@@ -139,19 +142,23 @@ def image_grid(
     return figure
 
 
-def image_rows(rows: Mapping[str, NDArray[Any]], title: str) -> Figure:
+def image_rows(
+    rows: Mapping[str, NDArray[Any]], title: str, most_columns: int = MOST_COLUMNS
+) -> Figure:
     """Labelled rows of images ``(n, c, h, w)`` with values in [0, 1], of different lengths or not.
 
     Args:
         rows: Label → images.
         title: Above the rows.
+        most_columns: Images in a line; a row that has more goes on in the next line.
     """
-    columns = max(len(images) for images in rows.values())
-    full = [
-        np.concatenate([images, np.ones((columns - len(images), *images.shape[1:]), images.dtype)])
-        for images in rows.values()
-    ]
-    return image_grid(np.concatenate(full), title, columns, list(rows))
+    columns = min(max(len(images) for images in rows.values()), most_columns)
+    lines, labels = [], []
+    for label, images in rows.items():
+        blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
+        lines.append(np.concatenate([images, blank]))
+        labels += [label] + [""] * (len(lines[-1]) // columns - 1)
+    return image_grid(np.concatenate(lines), title, columns, labels)
 
 
 def write_picture(

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.hyperparameters import keep_plain_hyperparameters
 from lightning_modules.optimization import build_optimizers
 
@@ -36,6 +37,12 @@ class DigitClassifier(LightningModule):
     Raises:
         UserError: If the shape is no image's, or a size or the dropout is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.accuracy.AccuracyMonitor",),
+        monitor="val/accuracy",
+        mode="max",
+    )
 
     def __init__(
         self,

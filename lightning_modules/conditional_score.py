@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.diffusion_bound import diffusion_bound
 from lightning_modules.functional.guidance import check_guidance, guided
 from lightning_modules.functional.schedule import Schedule
@@ -31,6 +32,17 @@ class ConditionalScore(LatentScore):
     Raises:
         UserError: If a value is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+            "callbacks.pictures.images.DigitRows",
+        ),
+    )
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.latent_codec import CODEC, LatentCodec
 from lightning_modules.score import ScoreModel
 
@@ -30,6 +31,16 @@ class LatentScore(ScoreModel):
     Args:
         kwargs: Those of `ScoreModel`.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -12,6 +12,7 @@ from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.coupling import (
     couple,
     logistic_log_prob,
@@ -59,6 +60,13 @@ class NICE(LightningModule):
     Raises:
         UserError: If a size is below 1, or the number of pixels is odd.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.likelihood.LikelihoodMonitor",),
+        monitor="val/log_likelihood",
+        mode="max",
+        pictures=("callbacks.pictures.images.SampleGrid",),
+    )
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.levels import (
     LevelShares,
     LevelWeight,
@@ -61,6 +62,13 @@ class ScoreModel(LightningModule):
     Raises:
         UserError: If the shape is no vector's or the decay is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=("callbacks.pictures.trajectory.ScoreTrajectories",),
+    )
 
     def __init__(
         self,

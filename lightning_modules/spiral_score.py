@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.score import Score
 from lightning_modules.functional.score_matching import hyvarinen
@@ -38,6 +39,19 @@ class SpiralScore(ScoreModel):
     Args:
         kwargs: Those of `ScoreModel`.
     """
+
+    whole_run = WholeRun(
+        figures=(
+            "callbacks.monitors.hyvarinen.HyvarinenMonitor",
+            "callbacks.monitors.spiral_quality.SpiralQuality",
+        ),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.score_field.ScoreFieldPicture",
+            "callbacks.pictures.trajectory.ScoreTrajectories",
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

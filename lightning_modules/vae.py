@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.annealing import Annealing, Constant
 from lightning_modules.functional.bounds import Bound, Elbo
 from lightning_modules.functional.elbo import (
@@ -66,6 +67,17 @@ class VAE(LightningModule):
     Raises:
         UserError: If a size is below 1, or two of the objects do not go together.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.elbo.ElboMonitor",),
+        monitor="val/elbo",
+        mode="max",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.images.Reconstructions",
+            "callbacks.pictures.latent_space.LatentSpace",
+        ),
+    )
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ class AnomalyReport(EvaluationListener):
                 "AnomalyDataModule as data, or leave the callback out."
             )
         pixels = (255 * batch.x).round().to(torch.uint8)
-        columns = (outputs["log_likelihood"].float(), pixels, batch.origin, batch.index)
+        columns = (outputs["log_likelihood"].float(), pixels, batch.origin, batch.place)
         self._parts.append(tuple(column.cpu() for column in columns))
 
     def evaluation_ends(

@@ -1,11 +1,12 @@
 """The base of monitors: what steps return for each example becomes exact figures of each stage."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pytorch_lightning import LightningModule, Trainer
@@ -17,7 +18,7 @@ from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import log_interval
 from elbolab.pictures import new_figure
 
-__all__ = ["EpochFigures", "LabelledCurves", "Rows", "StageMonitor", "curve_picture"]
+__all__ = ["EpochFigures", "LabelledCurves", "Rows", "StageMonitor", "curve_picture", "draw_curves"]
 
 Rows = dict[str, Tensor]
 """Tensors by name whose rows belong to examples, ``(B, …)`` each."""
@@ -208,16 +209,18 @@ class StageMonitor(EpochPicture, EvaluationListener):
             )
 
 
-def curve_picture(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, title: str
-) -> Figure:
-    """Draws curves over epochs, by name: epochs and values; the last value stands in the legend."""
+def curve_picture(curves: LabelledCurves, unit: str, title: str) -> Figure:
+    """One chart of curves over epochs, see `draw_curves`."""
     figure = new_figure(6.0, 4.0)
-    axes = figure.add_subplot()
+    draw_curves(figure.add_subplot(), curves, unit, title)
+    return figure
+
+
+def draw_curves(axes: Axes, curves: LabelledCurves, unit: str, title: str) -> None:
+    """Draws curves over epochs; the last value of each stands in the legend."""
     for label, (epochs, values) in curves.items():
         axes.plot(epochs, values, label=f"{label}: {values[-1]:.4g}", marker=".", markersize=4)
     axes.set(xlabel="epoch", ylabel=unit, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    return figure

@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 
 from callbacks.contracts import Conditional, Generative, Reconstructing, require
 from callbacks.pictures.epoch_picture import EpochPicture, ValidationPicture
+from callbacks.pictures.point_pictures import samples_picture
+from elbolab.checks import check_at_least_one
 from elbolab.pictures import image_grid, image_rows
 from lightning_modules.functional.guidance import check_guidance
 
@@ -18,7 +20,9 @@ __all__ = ["DigitRows", "Reconstructions", "SampleGrid"]
 class SampleGrid(EpochPicture):
     """Samples of a generative module, from the same noise at every drawing, so that epochs compare.
 
-    Any module with ``sample(n, generator) -> (n, c, h, w)`` in [0, 1] can be shown.
+    Any module with ``sample(n, generator)`` can be shown: ``(n, c, h, w)`` in [0, 1] as a grid,
+    ``(n, d)`` as points. Of a module with labels ``samples`` are a grid with one row for each
+    label, and ``samples_without_labels`` those that were asked for none.
 
     Args:
         num_samples: Images in the grid.
@@ -31,18 +35,36 @@ class SampleGrid(EpochPicture):
         self, num_samples: int = 32, columns: int = 8, seed: int = 0, every_n_epochs: int = 10
     ) -> None:
         super().__init__(every_n_epochs)
+        check_at_least_one(num_samples=num_samples, columns=columns)
         self.num_samples, self.columns, self.seed = num_samples, columns, seed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         require(pl_module, Generative, self)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
+        after = f"after epoch {trainer.current_epoch + 1}"
+        if isinstance(pl_module, Conditional):
+            without = f"{self.num_samples} samples without labels {after}"
+            return {
+                "samples": self._by_label(pl_module, after),
+                "samples_without_labels": self._plain(pl_module, without),
+            }
+        return {"samples": self._plain(pl_module, f"{self.num_samples} samples {after}")}
+
+    def _plain(self, module: LightningModule, title: str) -> Figure:
+        samples = require(module, Generative, self).sample(self.num_samples, self._generator())
+        return samples_picture(samples.float().cpu().numpy(), title, self.columns)
+
+    def _by_label(self, module: Conditional, after: str) -> Figure:
+        y = torch.arange(module.classes * self.columns) // self.columns
+        images = module.sample(len(y), self._generator(), y=y).clamp(0, 1).float().cpu().numpy()
+        rows = {str(label): images[y.numpy() == label] for label in range(module.classes)}
+        title = f"{self.columns} samples of each label, guidance w = {module.guidance:g}, {after}"
+        return image_rows(rows, title, self.columns)
+
+    def _generator(self) -> Generator:
         # On the CPU whatever the model's device, so that every machine shows the same noise.
-        generator = Generator().manual_seed(self.seed)
-        module = require(pl_module, Generative, self)
-        images = module.sample(self.num_samples, generator).clamp(0, 1).float().cpu().numpy()
-        title = f"{self.num_samples} samples after epoch {trainer.current_epoch + 1}"
-        return {"samples": image_grid(images, title, self.columns)}
+        return Generator().manual_seed(self.seed)
 
 
 class Reconstructions(ValidationPicture):
@@ -109,7 +131,7 @@ class DigitRows(EpochPicture):
         ]
         rows = {str(digit): row.numpy() for digit, row in enumerate(torch.cat(blocks, 1))}
         title = f"Samples of each label with guidance w after epoch {trainer.current_epoch + 1}"
-        figure = image_rows(rows, title)
+        figure = image_rows(rows, title, self.columns * len(blocks))
         axes, block = figure.axes[0], self.columns * (blocks[0].shape[-1] + 1)
         for number in range(1, len(blocks)):
             axes.axvline(number * block - 0.5, color="tab:red", linewidth=2)

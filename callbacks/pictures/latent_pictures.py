@@ -8,14 +8,24 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.contracts import LatentBased, LatentImages, require, require_data
+from callbacks.contracts import (
+    Conditional,
+    LatentBased,
+    LatentImages,
+    require,
+    require_data,
+)
 from callbacks.pictures.epoch_picture import ValidationPicture
 from callbacks.pictures.latent_space import principal_directions
 from callbacks.pictures.point_pictures import REACH
-from callbacks.pictures.score_field import check_levels, plane
+from callbacks.pictures.score_field import chosen_levels, plane
 from elbolab.pictures import image_grid, image_rows, new_figure
 
 __all__ = ["LatentField", "LatentProcess"]
+
+
+SHARES = (5 / 300, 40 / 300, 100 / 300, 200 / 300)
+"""Noise levels that `LatentField` shows by default, as shares of K."""
 
 
 class LatentField(ValidationPicture):
@@ -25,7 +35,7 @@ class LatentField(ValidationPicture):
     a scale of its own.
 
     Args:
-        levels: Noise levels k shown, each in {1, …, K}.
+        levels: Noise levels k shown, each in {1, …, K}; four of them by default, more of the low.
         num_points: Latents shown.
         arrows: Arrows per axis.
         every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
@@ -33,16 +43,17 @@ class LatentField(ValidationPicture):
 
     def __init__(
         self,
-        levels: Sequence[int] = (5, 40, 100, 200),
+        levels: Sequence[int] | None = None,
         num_points: int = 2000,
         arrows: int = 25,
         every_n_epochs: int = 10,
     ) -> None:
         super().__init__(num_points, every_n_epochs)
-        self.levels, self.arrows = list(levels), arrows
+        self.levels, self.arrows = levels, arrows
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_levels(self.levels, require(pl_module, LatentBased, self), self)
+        module = require(pl_module, LatentBased, self)
+        self.levels = chosen_levels(self.levels, SHARES, module, self)
 
     def draw_from(
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
@@ -50,11 +61,12 @@ class LatentField(ValidationPicture):
         module, (u, y) = require(pl_module, LatentBased, self), examples
         if u.shape[1] != 2:
             return {}
-        figure = new_figure(3.3 * len(self.levels), 3.8)
+        levels = list(self.levels or ())
+        figure = new_figure(3.3 * len(levels), 3.8)
         grid, generator = plane(self.arrows, u.device), Generator().manual_seed(0)
         noise = torch.randn(u.shape, generator=generator).to(u)
-        panels = figure.subplots(1, len(self.levels), squeeze=False, sharey=True)[0]
-        for axes, level in zip(panels, self.levels, strict=True):
+        panels = figure.subplots(1, len(levels), squeeze=False, sharey=True)[0]
+        for axes, level in zip(panels, levels, strict=True):
             k = torch.tensor(level, device=u.device)
             mean, spread = module.schedule.alpha_bar[k], module.schedule.noise_variance[k]
             points = mean.sqrt() * u + spread.sqrt() * noise
@@ -67,7 +79,8 @@ class LatentField(ValidationPicture):
         panels[-1].legend(
             title="label", fontsize=6, title_fontsize=6, markerscale=3, loc="upper right"
         )
-        title = f"Latents and learned score after epoch {trainer.current_epoch + 1}"
+        latents = f"{len(u):,} latents of validation images and the learned score"
+        title = f"{latents} after epoch {trainer.current_epoch + 1}"
         figure.suptitle(title, fontsize=10)
         return {"latent_field": figure}
 
@@ -118,8 +131,12 @@ class LatentProcess(ValidationPicture):
             for level, points in shown.items()
         }
         after = f"after epoch {trainer.current_epoch + 1}"
+        if isinstance(pl_module, Conditional):
+            after = f"without labels, {after}"
+        process = f"{self.num_points:,} latents from noise to samples {after}"
+        behind = f"coloured: {len(u):,} of validation images, by label"
         return {
-            "latent_process": _process(shown, u, y, f"Latents from noise to samples {after}"),
+            "latent_process": _process(shown, u, y, f"{process}; {behind}"),
             "decoded_trajectory": image_rows(images, f"The reverse process, decoded, {after}"),
             "samples_compared": self._compared(trainer, module, after),
         }
@@ -135,7 +152,7 @@ class LatentProcess(ValidationPicture):
         ]
         images = torch.cat([s.float().cpu() for s in sets]).numpy()
         labels = [name for name in ("VAE prior", "diffusion", "real") for _ in range(3)]
-        return image_grid(images, f"Samples and real images {after}", self.num_images, labels)
+        return image_grid(images, f"Real images and samples {after}", self.num_images, labels)
 
     def _generator(self) -> Generator:
         return Generator().manual_seed(self.seed)
@@ -144,17 +161,18 @@ class LatentProcess(ValidationPicture):
 def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:
     means = torch.stack([data[labels == label].mean(0) for label in labels.unique()])
     directions = principal_directions(means)[0]
-    figure = new_figure(2.4 * len(shown) + 0.4, 3.1)
+    figure = new_figure(2.4 * len(shown) + 1.2, 3.4)
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for axes, (level, points) in zip(panels, shown.items(), strict=True):
         _scatter(axes, data @ directions, labels)
         x = (points @ directions).cpu().numpy()
         axes.scatter(x[:, 0], x[:, 1], s=1, alpha=0.5, color="black", label="process")
         axes.set(title=f"k = {level}", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
-        axes.set_xlabel("1st direction", fontsize=8)
-    panels[0].set_ylabel("2nd direction", fontsize=8)
-    panels[-1].legend(fontsize=5, markerscale=2, loc="upper right")
-    figure.suptitle(title, fontsize=10)
+        axes.set_xlabel("u along 1st direction", fontsize=8)
+    panels[0].set_ylabel("u along 2nd direction", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, fontsize=7, markerscale=3, loc="outside right center")
+    figure.suptitle(f"{title}\nDirections in which the labels' means spread most", fontsize=9)
     return figure
 
 

@@ -41,9 +41,8 @@ class LatentSpace(EpochPicture, EvaluationListener):
         missing = self.num_points - sum(len(latents) for latents, *_ in self._parts)
         if stage == "val" and missing > 0:
             images, labels = batch
-            self._parts.append(
-                (outputs["posterior_mean"][:missing].flatten(1), labels[:missing], images[:missing])
-            )
+            latents = outputs["posterior_mean"].flatten(1)
+            self._parts.append((latents[:missing], labels[:missing], images[:missing]))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
@@ -61,7 +60,8 @@ class LatentSpace(EpochPicture, EvaluationListener):
             return {}
         latents, labels, _ = self._gathered()
         plane, names = principal_plane(latents)
-        title = f"Posterior means of validation images after epoch {trainer.current_epoch + 1}"
+        means = f"Posterior means of {len(plane):,} validation images"
+        title = f"{means} after epoch {trainer.current_epoch + 1}"
         return {"latent_space": _scatter(plane, labels, names, title)}
 
     def _gathered(self) -> tuple[Tensor, Tensor, Tensor]:

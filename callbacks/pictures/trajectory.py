@@ -121,6 +121,6 @@ def _compared(data: Tensor, paths: dict[str, Frames], after: str) -> Figure:
         figure.subplots(1, len(clouds), sharey=True), clouds.items(), strict=True
     ):
         cloud(axes, points, 2.5)
-        axes.set_title(name, fontsize=9)
-    figure.suptitle(f"{len(data)} points each, {after}", fontsize=10)
+        axes.set_title(f"{name}: {len(points):,} points", fontsize=9)
+    figure.suptitle(f"Data and samples {after}", fontsize=10)
     return figure
