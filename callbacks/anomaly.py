@@ -18,8 +18,8 @@ from elbolab.origin import Origin
 from elbolab.pictures import write_picture
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.anomaly import (
-    Likelihood,
-    Score,
+    AnomalyScore,
+    LikelihoodScore,
     anomaly_threshold,
     error_figures,
 )
@@ -71,15 +71,15 @@ class AnomalyReport(Callback):
     `AnomalyDataModule`.
 
     Args:
-        scores: The deciding score, and others to compare with it; `Likelihood` alone by default.
+        scores: The deciding score, and others to compare with it; by default `LikelihoodScore`.
 
     Raises:
         UserError: If the list is empty or names a score twice; in a test, if the data has no
             out-of-distribution images.
     """
 
-    def __init__(self, scores: list[Score] | None = None) -> None:
-        self.scores = {type(score).__name__: score for score in scores or [Likelihood()]}
+    def __init__(self, scores: list[AnomalyScore] | None = None) -> None:
+        self.scores = {score.name: score for score in scores or [LikelihoodScore()]}
         if scores is not None and len(self.scores) != len(scores):
             raise UserError("scores must name at least one, and none of them twice.")
         self._parts: list[tuple[Tensor, ...]] = []
@@ -161,7 +161,9 @@ def gathered(trainer: Trainer, parts: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [column[order] for column in columns]
 
 
-def _verdict(score: Score, log_likelihood: Tensor, images: Tensor, origin: Tensor) -> Verdict:
+def _verdict(
+    score: AnomalyScore, log_likelihood: Tensor, images: Tensor, origin: Tensor
+) -> Verdict:
     values = log_likelihood.double()
     calibration = origin == Origin.CALIBRATION
     scores = score(values, images, values[calibration])

@@ -14,7 +14,7 @@ from callbacks.point_pictures import REACH
 from callbacks.score_field import check_levels, plane
 from callbacks.trainer_facts import Conditional, LatentBased, image_data, require
 from elbolab.pictures import image_grid, image_rows, new_figure
-from lightning_modules.functional.guidance import check_guidance
+from lightning_modules.functional.score import check_guidance
 
 __all__ = ["DigitRows", "LatentField", "LatentProcess"]
 

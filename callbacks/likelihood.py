@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from callbacks.anomaly import in_distribution
 from callbacks.stage_monitor import Rows, StageMonitor, curve_picture
-from lightning_modules.functional.dequantization import bits_per_dim
+from lightning_modules.functional.normalising_flow import bits_per_dim
 
 __all__ = ["LikelihoodMetric", "LikelihoodMonitor"]
 

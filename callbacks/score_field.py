@@ -14,7 +14,7 @@ from callbacks.point_pictures import REACH
 from callbacks.trainer_facts import ScoreBased, TrueScore, require
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 
 __all__ = ["ScoreField", "check_levels", "plane"]
 
@@ -48,7 +48,7 @@ class ScoreField(EpochPicture):
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         module = require(pl_module, TrueScore, self)
-        fields: dict[str, Score] = {"learned": module.score, "true": module.truth}
+        fields: dict[str, DifferentiableScore] = {"learned": module.score, "true": module.truth}
         figure = new_figure(2.9 * len(self.levels), 6.1)
         panels = figure.subplots(2, len(self.levels), squeeze=False, sharex=True, sharey=True)
         points, pixels = (plane(n, pl_module.device) for n in (self.arrows, 120))

@@ -16,8 +16,9 @@ from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.seeding import derive_seed
 from lightning_modules.functional.levels import VarianceWeight
-from lightning_modules.functional.schedule import Schedule, diffuse, noise_like
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.noise import noise_like
+from lightning_modules.functional.schedule import Schedule, diffuse
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.nets.activations import Activation, ReLU, SiLU
 from lightning_modules.nets.score_net import ScoreMLP
@@ -86,9 +87,9 @@ class ReluAgainstSilu(EpochPicture):
         self,
         activation: Callable[[], Activation],
         schedule: Schedule,
-        truth: Score,
+        truth: DifferentiableScore,
         data: SpiralData,
-    ) -> tuple[Score, Curve]:
+    ) -> tuple[DifferentiableScore, Curve]:
         generator = Generator().manual_seed(derive_seed(self.seed, "activations"))
         k = torch.full((self.batch_size,), self.level, device=schedule.beta.device)
         net = self._network(activation, schedule)
@@ -115,7 +116,7 @@ class ReluAgainstSilu(EpochPicture):
 
 @torch.no_grad()
 def _figures(
-    loss: Tensor, s: Tensor, x: Tensor, k: Tensor, truth: Score, schedule: Schedule
+    loss: Tensor, s: Tensor, x: Tensor, k: Tensor, truth: DifferentiableScore, schedule: Schedule
 ) -> tuple[float, float]:
     true, trace = truth.with_trace(x, k)
     weight = WEIGHT(k, schedule)
@@ -124,7 +125,10 @@ def _figures(
 
 
 def _picture(
-    found: dict[str, tuple[Score, Curve]], truth: Score, level: int, device: torch.device
+    found: dict[str, tuple[DifferentiableScore, Curve]],
+    truth: DifferentiableScore,
+    level: int,
+    device: torch.device,
 ) -> Figure:
     figure = new_figure(13.5, 3.7)
     curves, *panels = figure.subplots(1, 4)

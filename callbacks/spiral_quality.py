@@ -10,7 +10,7 @@ from torchmetrics import MeanMetric
 from callbacks.trainer_facts import SpiralData, TrueScore, require, spiral_data
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
-from lightning_modules.functional.point_clouds import distance_to_path, sliced_wasserstein
+from lightning_modules.functional.sample_quality import distance_to_path, sliced_wasserstein
 
 __all__ = ["SpiralQuality"]
 

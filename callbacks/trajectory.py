@@ -13,8 +13,10 @@ from callbacks.trainer_facts import ScoreBased, TrueScore, require, run_of, writ
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import write_atomically
-from lightning_modules.functional.samplers import EulerMaruyama, Sampler, ScoreFunction
-from lightning_modules.functional.schedule import Schedule, noise_like
+from lightning_modules.functional.noise import noise_like
+from lightning_modules.functional.samplers import EulerMaruyama, Sampler
+from lightning_modules.functional.schedule import Schedule
+from lightning_modules.functional.score import ScoreField
 
 __all__ = ["ScoreTrajectories"]
 
@@ -62,7 +64,7 @@ class ScoreTrajectories(ValidationPicture):
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
         module = require(pl_module, ScoreBased, self)
-        scores: dict[str, ScoreFunction] = {"learned score": module.score}
+        scores: dict[str, ScoreField] = {"learned score": module.score}
         if isinstance(pl_module, TrueScore):
             scores["true score"] = pl_module.truth
         paths = {name: self._reverse(module, score) for name, score in scores.items()}
@@ -79,7 +81,7 @@ class ScoreTrajectories(ValidationPicture):
         }
 
     def _reverse(
-        self, module: ScoreBased, score: ScoreFunction, sampler: Sampler | None = None
+        self, module: ScoreBased, score: ScoreField, sampler: Sampler | None = None
     ) -> Frames:
         generator = Generator().manual_seed(self.seed)
         x = module.noise(self.num_points, generator)

@@ -18,8 +18,8 @@ from datamodules.tensor_batches import Batch, TensorBatches
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
+from lightning_modules.checkpoints import read_checkpoint, trained_checkpoint
 from lightning_modules.latent_codec import CODEC, LatentCodec
-from lightning_modules.trained_runs import read_checkpoint, trained_checkpoint
 
 __all__ = ["LatentDataModule"]
 

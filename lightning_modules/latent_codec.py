@@ -2,10 +2,10 @@
 
 import io
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.distributions.constraints import real
 
 from elbolab.errors import UserError
@@ -20,8 +20,10 @@ CARRIED = ("hyper_parameters", "state_dict", "pytorch-lightning_version")
 """What of a VAE's checkpoint is needed to build it again."""
 
 
-class LatentCodec(nn.Module):
+class LatentCodec:
     """A frozen VAE and the statistics that standardise its latents: u = (z − m)/c.
+
+    No ``nn.Module``: its weights are the VAE's, and no part of a model that decodes with it.
 
     Args:
         checkpoint: A VAE's checkpoint as Lightning wrote it; what resuming needs may be missing.
@@ -31,11 +33,7 @@ class LatentCodec(nn.Module):
         UserError: If it is no VAE's, or its latents are not vectors over R^d.
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, checkpoint: dict[str, Any], source: str) -> None:
-        super().__init__()
         if "latent_dim" not in checkpoint.get("hyper_parameters", {}):
             raise UserError(f"{source} is no checkpoint of a VAE: latents are a VAE's.")
         self.carried = {name: checkpoint[name] for name in CARRIED}
@@ -45,8 +43,13 @@ class LatentCodec(nn.Module):
                 f"{source}: the latents of {type(self.vae.posterior).__name__} are not vectors in "
                 "R^d, where score models live; take a VAE with DiagonalGaussianPosterior."
             )
-        self.register_buffer("shift", torch.zeros(self.dim))
-        self.register_buffer("scale", torch.ones(self.dim))
+        self.shift, self.scale = torch.zeros(self.dim), torch.ones(self.dim)
+
+    def to(self, device: torch.device) -> Self:
+        """Itself, on that device."""
+        self.vae.to(device)
+        self.shift, self.scale = self.shift.to(device), self.scale.to(device)
+        return self
 
     @property
     def dim(self) -> int:
@@ -75,12 +78,15 @@ class LatentCodec(nn.Module):
 
     def same_as(self, other: "LatentCodec") -> bool:
         """Whether both are the same VAE with the same statistics."""
-        mine, theirs = self.state_dict(), other.state_dict()
+        mine, theirs = self._tensors(), other._tensors()
         return mine.keys() == theirs.keys() and all(
             mine[name].shape == theirs[name].shape
             and torch.allclose(mine[name].cpu(), theirs[name].cpu(), rtol=1e-4, atol=1e-6)
             for name in mine
         )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**self.vae.state_dict(), "codec.shift": self.shift, "codec.scale": self.scale}
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Plain values and tensors from which `from_checkpoint` builds the codec again."""
@@ -90,8 +96,7 @@ class LatentCodec(nn.Module):
     def from_checkpoint(cls, saved: dict[str, Any], source: str) -> "LatentCodec":
         """The codec that `to_checkpoint` described."""
         codec = cls(saved["vae"], source)
-        codec.shift.copy_(saved["shift"])
-        codec.scale.copy_(saved["scale"])
+        codec.shift, codec.scale = saved["shift"], saved["scale"]
         return codec
 
 

@@ -1,7 +1,7 @@
 """Learning-rate schedules that know how long the run is."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from elbolab.checks import check_in
 from elbolab.errors import UserError
 
 __all__ = ["CosineDecay", "StagedDecay", "build_optimizers"]
@@ -21,9 +22,13 @@ class CosineDecay(LambdaLR):
     Args:
         optimizer: The optimiser.
         epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+
+    Raises:
+        UserError: If it is below 0.
     """
 
     def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
+        check_in("[0, inf)", epochs=epochs)
         self.epochs = epochs
         super().__init__(optimizer, self._factor)
 
@@ -40,9 +45,13 @@ class StagedDecay(LambdaLR):
     Args:
         optimizer: The optimiser.
         epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+
+    Raises:
+        UserError: If it is below 0.
     """
 
     def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
+        check_in("[0, inf)", epochs=epochs)
         self.epochs = epochs
         super().__init__(optimizer, self._factor)
 
@@ -65,9 +74,17 @@ def build_optimizers(
     A schedule whose ``epochs`` is 0 gets the trainer's ``max_epochs``.
 
     Raises:
-        UserError: If it needs that and the trainer has none.
+        UserError: If it needs that and the trainer has none; if a learning rate is no finite number
+            or below 0; if the optimiser was given in Python and is not there any more.
     """
+    for name, builder in (("optimizer", optimizer), ("lr_scheduler", lr_scheduler)):
+        if isinstance(builder, Mapping):
+            raise UserError(
+                f"the module was loaded from a checkpoint without its {name}, which was given in "
+                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
+            )
     built = optimizer(parameters)
+    check_in("[0, inf)", **{"optimizer.lr": [group["lr"] for group in built.param_groups]})
     if lr_scheduler is None:
         return built
     schedule = lr_scheduler(built)
