@@ -46,7 +46,7 @@ from elbolab.run_choice import (
     discard_untrained,
 )
 from elbolab.run_directory import RunDirectory
-from lightning_modules.trained_runs import read_checkpoint
+from lightning_modules.checkpoints import read_checkpoint
 
 __all__ = ["ElbolabCLI", "run"]
 

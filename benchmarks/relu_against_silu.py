@@ -26,8 +26,9 @@ from elbolab.pictures import new_figure
 from elbolab.seeding import derive_seed
 from lightning_modules.functional.levels import VarianceWeight
 from lightning_modules.functional.mixture import MixtureScore
-from lightning_modules.functional.schedule import LinearSchedule, diffuse, noise_like
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.noise import noise_like
+from lightning_modules.functional.schedule import LinearSchedule, diffuse
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.nets.activations import Activation, ReLU, SiLU
 from lightning_modules.nets.score_net import ScoreMLP
@@ -101,7 +102,10 @@ class ActivationStudy:
 
 @torch.no_grad()
 def picture(
-    curves: dict[str, list[CurvePoint]], fields: dict[str, Score], truth: Score, level: int
+    curves: dict[str, list[CurvePoint]],
+    fields: dict[str, DifferentiableScore],
+    truth: DifferentiableScore,
+    level: int,
 ) -> Figure:
     """The curves of all networks, and the fields that they and the truth end with."""
     figure = new_figure(13.5, 3.7)
@@ -142,7 +146,7 @@ def main() -> None:
     for name, (_, curve) in trained.items():
         print(f"| {name} | {curve[-1].excess:.4f} | {curve[-1].fisher:.4f} |")
     curves = {name: curve for name, (_, curve) in trained.items()}
-    fields: dict[str, Score] = {name: net for name, (net, _) in trained.items()}
+    fields: dict[str, DifferentiableScore] = {name: net for name, (net, _) in trained.items()}
     path = Path(options.output)
     picture(curves, fields, study.truth, options.level).savefig(path)
     print(f"Drawn in {path}.")

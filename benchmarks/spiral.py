@@ -23,7 +23,7 @@ from datamodules.spiral import spiral_centres
 from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.samplers import EulerMaruyama
 from lightning_modules.functional.schedule import LinearSchedule
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.nets.inputs import DampedFourier
 from lightning_modules.nets.score_net import ScoreMLP
@@ -45,7 +45,7 @@ def forward_mode(net: ScoreMLP, x: Tensor, k: Tensor) -> Tensor:
 
 def torch_func(net: ScoreMLP, x: Tensor, k: Tensor) -> Tensor:
     """The loss with ``torch.func.vmap(jvp)``."""
-    s, columns = Score.pushforward(net, x, k, torch.eye(x.shape[1]).unsqueeze(1))
+    s, columns = DifferentiableScore.pushforward(net, x, k, torch.eye(x.shape[1]).unsqueeze(1))
     return hyvarinen(s, columns.diagonal(dim1=0, dim2=2).sum(1)).mean()
 
 

@@ -11,7 +11,7 @@ from elbolab.errors import UserError
 from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.samplers import Sampler
 from lightning_modules.functional.schedule import Schedule
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.latent_codec import LatentCodec
 
 __all__ = [
@@ -57,7 +57,7 @@ class ScoreBased(Protocol):
     sampler: Sampler
 
     @property
-    def score(self) -> Score:
+    def score(self) -> DifferentiableScore:
         """The learned score field."""
         ...
 

@@ -9,7 +9,7 @@ import torch
 
 from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
-from lightning_modules.trained_runs import read_checkpoint
+from lightning_modules.checkpoints import read_checkpoint
 
 __all__ = ["keep_tensors", "kept_tensors"]
 

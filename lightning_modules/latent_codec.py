@@ -11,7 +11,7 @@ from torch.distributions.constraints import real
 
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory
-from lightning_modules.trained_runs import trained_checkpoint
+from lightning_modules.checkpoints import trained_checkpoint
 from lightning_modules.vae import VAE
 
 __all__ = ["CODEC", "LatentCodec", "trained_codec"]

@@ -54,14 +54,30 @@ class LatentScore(ScoreModel):
             UserError: If there is none yet: neither data nor a checkpoint has given it.
         """
         if self._codec is None:
-            raise UserError(self._without_codec())
+            raise UserError(
+                f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
+                "checkpoint, which carries its VAE."
+            )
         return self._codec.to(self.device)
 
     def setup(self, stage: str) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, LatentSource):
-            raise UserError(self._without_codec())
-        self._take(data.codec)
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, LatentSource):
+            self.decode_with(data.codec)
+        self.codec  # noqa: B018  says what is missing before anything is trained
+
+    def decode_with(self, codec: LatentCodec) -> None:
+        """Takes a copy of the codec whose latents the model is fitted to.
+
+        Raises:
+            UserError: If the model has one already, of other latents.
+        """
+        if self._codec is not None and not codec.same_as(self._codec):
+            raise UserError(
+                "the data's latents are those of another VAE than the checkpoint's: give the VAE "
+                "run that the model was fitted to with --data.vae_run."
+            )
+        self._codec = deepcopy(codec)  # the data's own stays on the data's device
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
@@ -91,18 +107,4 @@ class LatentScore(ScoreModel):
             raise UserError(
                 f"the checkpoint carries no VAE: it is not one of {type(self).__name__}."
             )
-        self._take(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))
-
-    def _take(self, codec: LatentCodec) -> None:
-        if self._codec is not None and not codec.same_as(self._codec):
-            raise UserError(
-                "the data's latents are those of another VAE than the checkpoint's: give the VAE "
-                "run that the model was fitted to with --data.vae_run."
-            )
-        self._codec = deepcopy(codec)  # the data's own stays on the data's device
-
-    def _without_codec(self) -> str:
-        return (
-            f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
-            "checkpoint, which carries its VAE."
-        )
+        self.decode_with(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))

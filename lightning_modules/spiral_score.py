@@ -8,7 +8,7 @@ from torch import Tensor
 from elbolab.errors import UserError
 from elbolab.whole_run import WholeRun
 from lightning_modules.functional.mixture import MixtureScore
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore, squared_norm
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.score import ScoreModel
 
@@ -65,22 +65,29 @@ class SpiralScore(ScoreModel):
             UserError: If the data have none.
         """
         if self._truth is None:
-            raise UserError(self._without_truth())
+            raise UserError(
+                f"{type(self).__name__} needs data whose density is known, such as "
+                "SpiralDataModule; use ScoreModel for other points."
+            )
         return self._truth
 
     def setup(self, stage: str) -> None:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, MixtureSource):
-            raise UserError(self._without_truth())
-        self._set_truth(data.centres, data.sigma_0)
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, MixtureSource):
+            self.compare_with(data.centres, data.sigma_0)
+        self.truth  # noqa: B018  says what is missing before anything is trained
 
-    def judge(self, score: Score, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
+    def compare_with(self, centres: Tensor, sigma_0: float) -> None:
+        """Takes the mixture of centres ``(M, d)`` and standard deviation σ_0 as the truth."""
+        self._truth = MixtureScore(centres.to(self.device), sigma_0, self.schedule)
+
+    def judge(self, score: DifferentiableScore, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
         s, trace = score.with_trace(x_k, k)
         true, true_trace = self.truth.with_trace(x_k, k)
         return {
             "hyvarinen": hyvarinen(s, trace),
             "hyvarinen_true": hyvarinen(true, true_trace),
-            "fisher_divergence": (s - true).square().sum(1),
+            "fisher_divergence": squared_norm(s - true),
         }
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
@@ -96,13 +103,4 @@ class SpiralScore(ScoreModel):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._truth is None and TRUTH in checkpoint:
-            self._set_truth(**checkpoint[TRUTH])
-
-    def _set_truth(self, centres: Tensor, sigma_0: float) -> None:
-        self._truth = MixtureScore(centres.to(self.device), sigma_0, self.schedule)
-
-    def _without_truth(self) -> str:
-        return (
-            f"{type(self).__name__} needs data whose density is known, such as SpiralDataModule; "
-            "use ScoreModel for other points."
-        )
+            self.compare_with(**checkpoint[TRUTH])

@@ -18,7 +18,7 @@ from callbacks.monitors.accuracy import ClassMetric
 from callbacks.monitors.generation_quality import GenerationQuality, frechet_distance
 from elbolab.errors import UserError
 from lightning_modules.classifier import DigitClassifier
-from lightning_modules.functional.coverage import coverage, recall
+from lightning_modules.functional.sample_quality import coverage, recall
 
 QUIET = [
     *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),

@@ -19,8 +19,8 @@ from elbolab.batches import MarkedBatch, Origin
 from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.anomaly import (
-    Likelihood,
-    Score,
+    AnomalyScore,
+    LikelihoodScore,
     anomaly_threshold,
     error_figures,
 )
@@ -61,15 +61,15 @@ class AnomalyReport(EvaluationListener):
     `AnomalyDataModule`.
 
     Args:
-        scores: The deciding score, and others to compare with it; `Likelihood` alone by default.
+        scores: The deciding score, and others to compare with it; by default `LikelihoodScore`.
 
     Raises:
         UserError: If the list is empty or names a score twice; in a test, if the data has no
             out-of-distribution images.
     """
 
-    def __init__(self, scores: list[Score] | None = None) -> None:
-        self.scores = {type(score).__name__: score for score in scores or [Likelihood()]}
+    def __init__(self, scores: list[AnomalyScore] | None = None) -> None:
+        self.scores = {score.name: score for score in scores or [LikelihoodScore()]}
         if scores is not None and len(self.scores) != len(scores):
             raise UserError("scores must name at least one, and none of them twice.")
         self._parts: list[tuple[Tensor, ...]] = []
@@ -141,7 +141,9 @@ def gathered(trainer: Trainer, parts: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [column[order] for column in columns]
 
 
-def _verdict(score: Score, log_likelihood: Tensor, images: Tensor, origin: Tensor) -> Verdict:
+def _verdict(
+    score: AnomalyScore, log_likelihood: Tensor, images: Tensor, origin: Tensor
+) -> Verdict:
     values = log_likelihood.double()
     calibration = origin == Origin.CALIBRATION
     scores = score(values, images, values[calibration])

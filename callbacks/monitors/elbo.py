@@ -47,16 +47,19 @@ class EvidenceMetric(Metric):
             total += terms[name].sum(0)
             squares += terms[name].square().sum(0)
 
-    def compute(self) -> dict[str, Tensor]:
+    def compute(self) -> dict[str, Any]:
         """The bound and its terms in nats per example.
 
         Returns:
             ``elbo``, ``elbo_standard_error``, ``reconstruction``, ``kl`` and where there are such
-            ``bound``, ``nll`` and ``nll_standard_error``, scalars; ``kl_per_dimension`` ``(d,)``;
-            ``posterior_mean_variance`` ``(d,)``, the variance over examples of the posterior's
-            mean, summed over what one latent has beyond one number.
+            ``bound``, ``nll`` and ``nll_standard_error``, scalars; ``kl_per_dimension`` of d
+            scalars; ``posterior_mean_variance`` of d scalars too, the variance over examples of
+            the posterior's mean, summed over what one latent has beyond one number.
         """
-        mean = {name: getattr(self, f"{name}_sum") / self.examples for name in self.names}
+        # Several scalars and no vector: torchmetrics makes a scalar of a vector of length one.
+        mean: dict[str, Any] = {
+            name: getattr(self, f"{name}_sum") / self.examples for name in self.names
+        }
         variance = {
             name: (getattr(self, f"{name}_squares") / self.examples - value.square()).clamp_min(0)
             for name, value in mean.items()
@@ -66,8 +69,8 @@ class EvidenceMetric(Metric):
         if "posterior_mean" in mean:
             del mean["posterior_mean"]
             spread = variance["posterior_mean"]
-            mean["posterior_mean_variance"] = spread.reshape(len(spread), -1).sum(1)
-        return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"]}
+            mean["posterior_mean_variance"] = spread.reshape(len(spread), -1).sum(1).unbind()
+        return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"].unbind()}
 
 
 class ElboMonitor(StageMonitor):
@@ -76,9 +79,12 @@ class ElboMonitor(StageMonitor):
     A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, or ``(B, 1)`` where it has
     no dimensions, and where it can ``bound`` and ``nll`` ``(B,)``; in evaluation
     ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/reconstruction``, ``*/kl``,
-    ``*/bound`` and ``*/nll``, and standard errors; in evaluation ``*/active_units`` and, to the
-    logger only, ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the
-    curve of −ELBO and KL against reconstruction, one point an epoch.
+    ``*/bound`` and ``*/nll``, and standard errors; beside ``*/nll`` the number of its draws,
+    ``*/nll_samples``; and where a step says of an image that it is not ``normalised``, that its
+    likelihood is no density, ``*/nll_unnormalised`` in its place. In evaluation there are
+    ``*/active_units`` and, to the logger only, ``*/kl_dimension/NN``; in the midst of an epoch
+    ``train/elbo_step``. Drawn are the curve of −ELBO and KL against reconstruction, one point an
+    epoch.
 
     Args:
         active_unit_threshold: A latent dimension is active when the variance over examples of
@@ -102,11 +108,13 @@ class ElboMonitor(StageMonitor):
 
     def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         terms = metric.compute()
-        # torchmetrics returns results of one element as scalars.
-        kl = terms.pop("kl_per_dimension").reshape(-1)
-        spread = terms.pop("posterior_mean_variance", None)
+        kl, spread = terms.pop("kl_per_dimension"), terms.pop("posterior_mean_variance", None)
         if spread is not None:
-            terms["active_units"] = (spread > self.active_unit_threshold).sum().double()
+            active = torch.stack(spread) > self.active_unit_threshold
+            terms["active_units"] = active.sum().double()
+        if terms.pop("normalised", 1) < 1:
+            for name in ("nll", "nll_standard_error"):
+                terms[name.replace("nll", "nll_unnormalised")] = terms.pop(name)
         each = {f"kl_dimension/{i:02d}": value for i, value in enumerate(kl)}
         shown = {"elbo": terms.pop("elbo"), **terms}
         return shown, each if stage != "train" and len(kl) > 1 else {}

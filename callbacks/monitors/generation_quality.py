@@ -18,10 +18,10 @@ from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import RunDirectory
 from elbolab.seeding import derive_seed
+from lightning_modules.checkpoints import trained_checkpoint
 from lightning_modules.classifier import DigitClassifier
-from lightning_modules.functional.coverage import coverage, recall
-from lightning_modules.functional.guidance import check_guidance
-from lightning_modules.trained_runs import trained_checkpoint
+from lightning_modules.functional.sample_quality import coverage, recall
+from lightning_modules.functional.score import check_guidance
 
 __all__ = ["GenerationQuality"]
 

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from callbacks.listener import EvaluationStage
 from callbacks.monitors.stage_monitor import Rows, StageMonitor, curve_picture
 from elbolab.batches import in_distribution
-from lightning_modules.functional.dequantization import bits_per_dim
+from lightning_modules.functional.normalising_flow import bits_per_dim
 
 __all__ = ["LikelihoodMetric", "LikelihoodMonitor"]
 

@@ -12,7 +12,7 @@ from callbacks.listener import EvaluationListener, EvaluationStage
 from callbacks.publishing import log_figures
 from elbolab.checks import check_in
 from elbolab.seeding import derive_seed
-from lightning_modules.functional.point_clouds import distance_to_path, sliced_wasserstein
+from lightning_modules.functional.sample_quality import distance_to_path, sliced_wasserstein
 
 __all__ = ["SpiralQuality"]
 

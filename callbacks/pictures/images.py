@@ -12,7 +12,7 @@ from callbacks.pictures.epoch_picture import EpochPicture, ValidationPicture
 from callbacks.pictures.point_pictures import samples_picture
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import image_grid, image_rows
-from lightning_modules.functional.guidance import check_guidance
+from lightning_modules.functional.score import check_guidance
 
 __all__ = ["DigitRows", "Reconstructions", "SampleGrid"]
 

@@ -14,7 +14,7 @@ from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.pictures.point_pictures import REACH
 from elbolab.checks import check_in
 from elbolab.pictures import new_figure
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 
 __all__ = ["ScoreFieldPicture", "chosen_levels", "plane"]
 
@@ -52,7 +52,7 @@ class ScoreFieldPicture(EpochPicture):
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         module = require(pl_module, TrueScore, self)
-        fields: dict[str, Score] = {"learned": module.score, "true": module.truth}
+        fields: dict[str, DifferentiableScore] = {"learned": module.score, "true": module.truth}
         levels = list(self.levels or ())
         figure = new_figure(2.9 * len(levels), 6.1)
         panels = figure.subplots(2, len(levels), squeeze=False, sharex=True, sharey=True)

@@ -14,8 +14,10 @@ from callbacks.trainer_facts import run_of, writes_files
 from elbolab.checks import check_at_least_one, check_in
 from elbolab.pictures import new_figure
 from elbolab.run_directory import write_atomically
-from lightning_modules.functional.samplers import EulerMaruyama, Sampler, ScoreFunction
-from lightning_modules.functional.schedule import Schedule, noise_like
+from lightning_modules.functional.noise import noise_like
+from lightning_modules.functional.samplers import EulerMaruyama, Sampler
+from lightning_modules.functional.schedule import Schedule
+from lightning_modules.functional.score import ScoreField
 
 __all__ = ["ScoreTrajectories"]
 
@@ -60,7 +62,7 @@ class ScoreTrajectories(ValidationPicture):
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
         module = require(pl_module, ScoreBased, self)
-        scores: dict[str, ScoreFunction] = {"learned score": module.score}
+        scores: dict[str, ScoreField] = {"learned score": module.score}
         if isinstance(pl_module, TrueScore):
             scores["true score"] = pl_module.truth
         paths = {name: self._reverse(module, score) for name, score in scores.items()}
@@ -77,7 +79,7 @@ class ScoreTrajectories(ValidationPicture):
         }
 
     def _reverse(
-        self, module: ScoreBased, score: ScoreFunction, sampler: Sampler | None = None
+        self, module: ScoreBased, score: ScoreField, sampler: Sampler | None = None
     ) -> Frames:
         generator = Generator().manual_seed(self.seed)
         x = module.noise(self.num_points, generator)
