@@ -4,7 +4,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from elbolab.errors import UserError
-from elbolab.sweep import Outcome, Trial, perform
+from elbolab.sweep import Trial, TrialOutcome, perform
 
 __all__ = ["DaskExecutor"]
 
@@ -37,7 +37,7 @@ class DaskExecutor:
         self._threads = max(1, (os.cpu_count() or 1) // jobs) if scheduler is None else 1
         self._waiters = ThreadPoolExecutor(64)
 
-    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[Outcome]":
+    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[TrialOutcome]":
         """Begins a trial on some worker, in this working directory."""
         task = self._client.submit(
             _there, os.getcwd(), trial, commands, self._threads, pure=False, key=trial.name
@@ -52,6 +52,6 @@ class DaskExecutor:
         self._waiters.shutdown(wait=False, cancel_futures=True)
 
 
-def _there(folder: str, trial: Trial, commands: list[list[str]], threads: int) -> Outcome:
+def _there(folder: str, trial: Trial, commands: list[list[str]], threads: int) -> TrialOutcome:
     os.chdir(folder)
     return perform(trial.log, commands, threads)

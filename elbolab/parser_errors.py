@@ -57,6 +57,7 @@ def explain(
         _no_file(text),
         _no_mapping(text),
         _not_positive(text),
+        _too_long(text),
         _bad_class(text),
         _bad_value(text),
     )
@@ -134,7 +135,8 @@ def _not_here(name: str, options: list[str], elsewhere: Mapping[str, str]) -> st
 
 
 def _no_file(text: str) -> str | None:
-    if match := re.search(r"(?:File does not exist|Path is not a file): '?([^'\n]+)'?", text):
+    missing = r"(?:File does not exist: |Path is not a file: |Unable to load config )'?([^'\n]+)'?"
+    if match := re.search(missing, text):
         path = Path(match[1])
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         if path.is_dir():
@@ -185,7 +187,7 @@ def _key(text: str) -> str:
     """The option in full: ``model.prior`` of the keys ``model`` and ``prior`` below it."""
     joined = ""
     for key in re.findall(r'Parser key "([\w.]+)":', text):
-        joined = key if key.startswith(f"{joined}.") or not joined else f"{joined}.{key}"
+        joined = key if key.startswith(f"{joined}.") or joined in ("", key) else f"{joined}.{key}"
     return joined
 
 
@@ -199,6 +201,8 @@ def _given(text: str) -> str | None:
     ):
         if match := re.search(pattern, leaf):
             return match[1]
+    if match := re.search(r"Expected a dot import path string: (\S+)", leaf):
+        return match[1]
     nested = re.search(r"NestedArg\(key='[^']*', val='([^']*)'\)", text)
     return nested[1] if nested else None
 
@@ -230,6 +234,12 @@ def _not_positive(text: str) -> str | None:
         value = re.search(r"(?:literal.*: |value: ?|got )'?([^'\n]*)'?", text)
         got = f", got {value[1]}" if value else ""
         return f"{_key(text)} must be a whole number of at least 1{got}."
+    return None
+
+
+def _too_long(text: str) -> str | None:
+    if match := re.search(r"value has (\d+) digits", text):
+        return f"{_key(text)} is a number of {match[1]} digits, more than any option takes."
     return None
 
 

@@ -28,9 +28,9 @@ from elbolab.run_directory import RunDirectory, write_atomically
 __all__ = [
     "Executor",
     "Local",
-    "Outcome",
     "Sweep",
     "Trial",
+    "TrialOutcome",
     "combinations",
     "perform",
     "run_all",
@@ -90,7 +90,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """How a trial ended.
 
     Attributes:
@@ -151,7 +151,7 @@ class Sweep:
         """The trials that are not finished."""
         return [trial for trial in trials if trial.name not in self._finished]
 
-    def close(self, trial: Trial, outcome: Outcome) -> None:
+    def close(self, trial: Trial, outcome: TrialOutcome) -> None:
         """Notes that a trial ended; only a finished one is not tried again."""
         if outcome.exit_code == 0:
             self._finished[trial.name] = round(outcome.seconds, 1)
@@ -171,7 +171,7 @@ class Sweep:
 class Executor(Protocol):
     """What runs command lines, several at once."""
 
-    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[Outcome]":
+    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[TrialOutcome]":
         """Begins a trial."""
         ...
 
@@ -192,7 +192,7 @@ class Local:
         self._pool = ThreadPoolExecutor(jobs)
         self._stopping = Event()
 
-    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[Outcome]":
+    def submit(self, trial: Trial, commands: list[list[str]]) -> "Future[TrialOutcome]":
         return self._pool.submit(perform, trial.log, commands, self._threads, self._stopping)
 
     def stop(self) -> None:
@@ -202,7 +202,7 @@ class Local:
 
 def perform(
     log: Path, commands: list[list[str]], threads: int, stopping: Event | None = None
-) -> Outcome:
+) -> TrialOutcome:
     """Runs command lines in turn until one fails.
 
     Args:
@@ -224,7 +224,7 @@ def perform(
                 exit_code = _wait(process, stopping)
             if exit_code:
                 break
-    return Outcome(exit_code, time.monotonic() - begin)
+    return TrialOutcome(exit_code, time.monotonic() - begin)
 
 
 def _wait(process: subprocess.Popen, stopping: Event | None) -> int:
@@ -242,7 +242,7 @@ def _wait(process: subprocess.Popen, stopping: Event | None) -> int:
 
 def run_all(
     sweep: Sweep, trials: Sequence[Trial], executor: Executor
-) -> Iterator[tuple[Trial, Outcome]]:
+) -> Iterator[tuple[Trial, TrialOutcome]]:
     """Runs the open trials; yields each with its outcome as it ends.
 
     A trial that fails does not stop the others; Ctrl-C stops all of them.

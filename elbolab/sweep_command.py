@@ -15,7 +15,16 @@ from elbolab.command_line import parse
 from elbolab.comparison import Comparison, Estimate
 from elbolab.errors import UserError
 from elbolab.run_choice import RUNS
-from elbolab.sweep import Executor, Local, Outcome, Sweep, Trial, combinations, run_all, values_of
+from elbolab.sweep import (
+    Executor,
+    Local,
+    Sweep,
+    Trial,
+    TrialOutcome,
+    combinations,
+    run_all,
+    values_of,
+)
 from elbolab.tables import as_text
 from elbolab.yaml_files import check_yaml, read_yaml_text
 
@@ -171,7 +180,7 @@ def _work(sweep: Sweep, trials: Sequence[Trial], executor: Executor) -> list[Tri
     waiting = sweep.open(trials)
     print(f"{len(trials)} runs in {sweep.folder}, {len(trials) - len(waiting)} finished before")
     failed: list[Trial] = []
-    ended: Iterable[tuple[Trial, Outcome]] = run_all(sweep, trials, executor)
+    ended: Iterable[tuple[Trial, TrialOutcome]] = run_all(sweep, trials, executor)
     with tqdm(total=len(trials), initial=len(trials) - len(waiting), unit="run") as bar:
         for trial, outcome in ended:
             bar.update()

@@ -82,6 +82,8 @@ def check_yaml(text: str, name: str) -> None:
         raise UserError(f"{name} is no YAML: {' '.join(str(error).split())}.") from None
     except RecursionError:
         raise UserError(f"{name} is nested too deeply to be read.") from None
+    except UserError:
+        raise
     except ValueError as error:  # a number of thousands of digits, a date that is none
         raise UserError(f"{name} holds a value that cannot be read: {error}.") from None
 

@@ -80,7 +80,7 @@ MISTAKES = [
     # Files.
     (["fit", "--config", "folder"], "folder is a folder: name the file in it"),
     (["fit", "--config=configs/vea.yaml"], "Did you mean 'configs/vae.yaml'?"),
-    ([*FIT, "--config", "twice.yaml"], "twice.yaml, line 2: 'seed_everything' is given twice"),
+    ([*FIT, "--config", "twice.yaml"], "'seed_everything' is given twice, first in line 1. Keep"),
     ([*FIT, "--config", "syntax.yaml"], "syntax.yaml, line 2, column 3"),
     ([*FIT, "--config", "tab.yaml"], "tab.yaml, line 2"),
     ([*FIT, "--config", "latin.yaml"], "latin.yaml is not UTF-8"),
@@ -110,7 +110,11 @@ MISTAKES = [
     ([*FIT, "--trainer.callbacks", "3"], "trainer.callbacks must be the name of a class"),
     ([*FIT, "--model.likelihood", "GaussianLikelihood", "--model.likelihood.sigma", "1"],
      "GaussianLikelihood has no option 'sigma'"),
+    (["task", "trueskill", "--inference", "Gibs"], "no class 'Gibs'. Did you mean 'Gibbs'?"),
+    (["task", "cavi", "--algorithm", "FullPas"], "no class 'FullPas'. Did you mean 'FullPass'?"),
+    (["task", "trueskill", "--league", "none.yaml"], "no file none.yaml"),
     # Numbers.
+    (["task", "cavi", "--tau", "1" * 5000], "tau is a number of 5000 digits"),
     ([*FIT, "--model.optimizer.lr", "nan"], "model.optimizer.lr must be float, got nan"),
     ([*FIT, "--model.optimizer.lr", ".nan"], "model.optimizer.lr must be a finite number"),
     ([*FIT, "--model.optimizer.lr", ".inf"], "model.optimizer.lr must be a finite number"),

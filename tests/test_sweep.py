@@ -15,7 +15,7 @@ from conftest import ROOT
 
 import cli
 from elbolab.errors import UserError
-from elbolab.sweep import Local, Outcome, Sweep, combinations, run_all, values_of
+from elbolab.sweep import Local, Sweep, TrialOutcome, combinations, run_all, values_of
 
 
 class InTurn:
@@ -27,7 +27,7 @@ class InTurn:
     def submit(self, trial, commands):
         self.commands.append(commands)
         future = Future()
-        future.set_result(Outcome(3 if "fail" in trial.options.values() else 0, 1.5))
+        future.set_result(TrialOutcome(3 if "fail" in trial.options.values() else 0, 1.5))
         return future
 
     def stop(self):
@@ -94,7 +94,7 @@ def test_finished_trials_are_kept_and_failed_ones_tried_again(place):
 
 def test_another_experiment_does_not_take_the_same_name(place):
     (trial,) = combinations({"x": ["1"]}, place / "s")
-    Sweep(place / "s", ["task", "game"]).close(trial, Outcome(0, 1.0))
+    Sweep(place / "s", ["task", "game"]).close(trial, TrialOutcome(0, 1.0))
     with pytest.raises(UserError, match="holds a sweep of 'task game'"):
         Sweep(place / "s", ["task", "mdp"])
     (place / "s/sweep.json").write_text("[")
