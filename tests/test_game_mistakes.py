@@ -30,7 +30,7 @@ CSV_FILES = {
     "tiny": ("1e-320,0\n0,1e-320\n", "payoffs must differ by 1e-100 at least, or not at all"),
     "long": ("1," + "x" * 200_000 + "\n", ", line 1: field larger than field limit"),
     "latin": ("1,é\n".encode("latin-1"), ", line 1, is no text in UTF-8 (byte 0xe9)"),
-    "utf16": ("1,2\n".encode("utf-16"), " is in UTF-16: save it as UTF-8"),
+    "utf16": ("1,2\n".encode("utf-16"), " is in UTF-16"),
     "zero": (b"1,2\n3,\x00\n", ", line 2, has a zero byte"),
 }
 

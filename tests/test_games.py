@@ -195,8 +195,8 @@ def test_a_face_of_optimal_strategies_is_measured():
 def test_projection_is_the_closest_point_of_the_simplex():
     """The variational inequality ⟨z − p, q − p⟩ ≤ 0 for all corners q; seed 0."""
     generator = np.random.default_rng(0)
-    for _ in range(200):
-        z = generator.normal(size=generator.integers(1, 7)) * 3
+    for k in range(200):
+        z = generator.normal(size=generator.integers(1, 7)) * 3 * (1e18 if k % 4 == 0 else 1)
         p = project(z)
         assert p.sum() == pytest.approx(1)
         assert p.min() >= 0
@@ -250,5 +250,5 @@ def test_the_triangle_has_sides_of_one():
 
 
 def test_used_as_a_library_a_wrong_rate_is_a_value_error():
-    with pytest.raises(UserError, match="rate must be above 0"):
+    with pytest.raises(UserError, match="rate must be in"):
         MultiplicativeWeights(rate=-1)

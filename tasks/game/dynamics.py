@@ -27,6 +27,9 @@ __all__ = [
     "project",
 ]
 
+FAR = 1e4
+"""Beyond it sums would lose digits that count in [0, 1]."""
+
 StrategyPair = tuple[Floats, Floats]
 """Strategies of the row player ``(m,)`` and of the column player ``(n,)``."""
 
@@ -120,7 +123,8 @@ def project(z: Floats) -> Floats:
     Args:
         z: Any numbers ``(n,)``.
     """
-    z = z - z.max()  # a distribution's worth of digits, however large the steps are
+    if np.abs(z).max() > FAR:
+        z = z - z.max()  # has the same closest distribution
     falling = np.sort(z)[::-1]
     excess = np.cumsum(falling) - 1
     support = int((falling * np.arange(1, len(z) + 1) > excess).sum())

@@ -31,7 +31,7 @@ DENSE = 10_000_000
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ListedOutcome:
     """What may come of an action, and where it says so."""
 
     state: str
@@ -113,7 +113,7 @@ def _terminal(names: Any) -> list[str]:
     return names
 
 
-def _outcomes(table: Any) -> Iterator[Outcome]:
+def _outcomes(table: Any) -> Iterator[ListedOutcome]:
     """All outcomes of the nested table, each checked."""
     if not isinstance(table, dict) or not table:
         raise UserError("transitions must be an object with a state at least.")
@@ -128,7 +128,7 @@ def _outcomes(table: Any) -> Iterator[Outcome]:
                 yield _outcome(where, state, action, outcome)
 
 
-def _outcome(where: str, state: str, action: str, outcome: Any) -> Outcome:
+def _outcome(where: str, state: str, action: str, outcome: Any) -> ListedOutcome:
     if not (isinstance(outcome, list) and len(outcome) == 3 and isinstance(outcome[1], str)):
         raise UserError(
             f"{where}: an outcome is [probability, next state, reward], got {shown(outcome)}."
@@ -137,7 +137,7 @@ def _outcome(where: str, state: str, action: str, outcome: Any) -> Outcome:
     if not 0 <= p <= 1:
         what = "a negative probability" if p < 0 else "a probability above 1"
         raise UserError(f"{where} has {what}, got {p}.")
-    return Outcome(state, action, p, outcome[1], _number(f"{where}: a reward", outcome[2]))
+    return ListedOutcome(state, action, p, outcome[1], _number(f"{where}: a reward", outcome[2]))
 
 
 def _check_known(kind: str, names: Any, known: Any) -> None:
@@ -158,7 +158,7 @@ def _check_actions(state: str, row: dict[str, Any], actions: list[str]) -> None:
 
 
 def _tables(
-    outcomes: list[Outcome], states: list[str], actions: list[str]
+    outcomes: list[ListedOutcome], states: list[str], actions: list[str]
 ) -> tuple[Any, np.ndarray]:
     """Transitions ``(S, A, S)``, or as CSR where there are many, and rewards r(s, a)."""
     S, A = len(states), len(actions)
