@@ -88,7 +88,7 @@ def _no_value(text: str, typed: list[str]) -> str | None:
     match = re.search(r"argument (\S+): expected (?:one|at least one) argument", text)
     if not match:
         return None
-    parent = match[1].split("/")[-1]
+    parent = match[1].split("/")[-1].rstrip("+")  # --optimiser+ appends
     lonely = [
         word
         for word, following in zip(typed, [*typed[1:], "--"], strict=True)

@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from elbolab.checks import check_seed
 from elbolab.command_line import instantiate, parse
 from elbolab.errors import UserError, did_you_mean
+from elbolab.files import shown
 from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import Task, TaskContext, TaskResult
@@ -114,6 +115,11 @@ def _run(name: str, task_class: type[Task], options: list[str]) -> int:
         with _terminable(), _claimed(name, config.run_dir, complete) as run:
             print(f"Run directory: {run.path}")
             result = _execute(name, task, TaskContext(config.seed, run))
+    except MemoryError as error:
+        reason = shown(str(error)) if str(error) else "none is left"
+        raise UserError(
+            f"task '{name}' needs more memory than there is ({reason}): choose smaller sizes."
+        ) from error
     except KeyboardInterrupt as stop:
         print("\nstopped; the run directory keeps what was written, if anything", file=sys.stderr)
         return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED

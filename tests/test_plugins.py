@@ -81,6 +81,7 @@ RESULTS = {
         "table 't' whose columns differ in length: a 2, b 1",
     ),
     "no figure": ("return TaskResult({}, {}, {'f': 3})", "figure 'f' that is a int"),
+    "no memory": ("np.ones((10**6, 10**6, 10**3))", "needs more memory than there is (Unable to"),
     "no context": ("return TaskResult({'x': context.seeds})", None),
 }
 NAMES = (

@@ -10,7 +10,6 @@ import qwop_fast
 from conftest import ROOT, TaskRuns
 from PIL import Image
 
-import cli
 from elbolab.errors import UserError
 from tasks.command import main
 from tasks.qwop.files import best_plan, read_plan
@@ -142,38 +141,6 @@ def test_two_dask_workers_find_what_this_process_finds(run):
     here, _ = run(*options)
     for name in ("history.csv", "plans.csv", "metrics.json"):
         assert (far / name).read_bytes() == (here / name).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--budget", "0"], "budget must be at least 1, got 0"),
-        (["--seeds", "0"], "seeds must be at least 1"),
-        (["--patience", "-1"], "patience must be at least 1"),
-        (["--optimiser", "[]"], "optimiser must name at least one"),
-        (["--optimiser", "CMA"], "Did you mean 'CMAES'?"),
-        (["--optimiser.population", "0"], "population must be at least 1"),
-        (["--executor", "ray"], "executor must be one of 'local', 'dask', got ray"),
-        (["--executor", "dask"], "executor dask needs --scheduler ADDRESS"),
-        (["--scheduler", "tcp://a:1"], "scheduler has no meaning with executor local"),
-        (["--executor", "dask", "--scheduler", "nonsense://a"], "no Dask scheduler answers at"),
-        (["--plan", "none.csv"], "cannot read plan none.csv"),
-        (["--plan", "short.csv"], "short.csv holds 3 numbers, and a plan is 40"),
-        (["--plan", "text.csv"], "text.csv holds 'run', and a plan is 40 finite numbers"),
-        (["--plan", "nan.csv"], "nan.csv holds 'nan', and a plan is 40 finite numbers"),
-        (["--plan", "best", "--resume", "out"], "resume has no meaning with a plan"),
-        (["--resume", "nowhere"], "cannot resume from nowhere/checkpoints/search.npz"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(options, message, capsys, run_task):
-    Path("short.csv").write_text("1,2,3\n")
-    Path("text.csv").write_text("run," * 39 + "run\n")
-    Path("nan.csv").write_text("0," * 39 + "nan\n")
-    assert cli.main(["task", "qwop", *options, "--run_dir", "out"]) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert len(error) == 1
-    assert message in error[0]
-    assert not Path("out").exists()
 
 
 def test_used_as_a_library_a_wrong_value_is_a_value_error():

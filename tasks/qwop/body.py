@@ -47,11 +47,13 @@ class Spring(NamedTuple):
         length: The distance at which it rests, L.
         stiffness: Force for each unit of stretch, k.
         damping: Force for each unit of speed along it, c.
+        inverse_length: 1/L, which would cost a division in every step.
     """
 
     length: float
     stiffness: float
     damping: float
+    inverse_length: float
 
 
 class Joint(NamedTuple):
@@ -78,7 +80,7 @@ class World(NamedTuple):
         bending: Factor on the stiffness of joints.
         friction: Coefficient of friction between a point and the ground.
         softening: Added to a spring's length before it is divided by.
-        masses: Of the points.
+        inverse_masses: 1/mass of the points.
         trunk: From hip to head.
         thigh: From hip to knee.
         shin: From knee to foot.
@@ -92,10 +94,10 @@ class World(NamedTuple):
     bending: float = 1.0
     friction: float = 1.0
     softening: float = 0.01
-    masses: tuple[float, ...] = (30.0, 10.0, 5.0, 10.0, 5.0, 10.0)
-    trunk: Spring = Spring(0.9, 160.0, 8.0)
-    thigh: Spring = Spring(0.5, 160.0, 8.0)
-    shin: Spring = Spring(0.5, 180.0, 8.0)
+    inverse_masses: tuple[float, ...] = (1 / 30, 1 / 10, 1 / 5, 1 / 10, 1 / 5, 1 / 10)
+    trunk: Spring = Spring(0.9, 160.0, 8.0, 1 / 0.9)
+    thigh: Spring = Spring(0.5, 160.0, 8.0, 1 / 0.5)
+    shin: Spring = Spring(0.5, 180.0, 8.0, 1 / 0.5)
     hip: Joint = Joint(-2.8, 20.0, 8.0)
     knee: Joint = Joint(-0.9, 10.0, 4.0)
 

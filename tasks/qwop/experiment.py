@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.qwop import pictures
@@ -17,7 +18,7 @@ from tasks.qwop.executors import evaluate_plans, open_executor
 from tasks.qwop.files import load_told, plan_table, read_plan, save_told
 from tasks.qwop.options import Optimiser, QWOPOptions
 from tasks.qwop.searches import begin_search
-from tasks.qwop.simulator import Gait, as_plans, trace_plan
+from tasks.qwop.simulator import Gait, as_plans, simulate_batch, trace_plan
 from tasks.qwop.study import SearchRun, rounds
 
 __all__ = ["run"]
@@ -42,7 +43,7 @@ def run(options: QWOPOptions, context: TaskContext) -> TaskResult:
         UserError: If the plan's file holds none, there is nothing to resume, or the executor cannot
             be had.
     """
-    return _score(options.plan, context) if options.plan else _search(options, context)
+    return _search(options, context) if options.plan is None else _score(options.plan, context)
 
 
 def _score(plan: str, context: TaskContext) -> TaskResult:
@@ -67,7 +68,7 @@ def _search(options: QWOPOptions, context: TaskContext) -> TaskResult:
         for name, optimiser in optimisers.items()
     }
     every = [run for its_own in runs.values() for run in its_own]
-    if options.resume:
+    if options.resume is not None:
         _resume(every, Path(options.resume) / CHECKPOINT)
     with open_executor(options.executor, options.scheduler) as executor:
         work = rounds(every, partial(evaluate_plans, executor=executor, chunk=options.chunk))
@@ -102,7 +103,14 @@ def _begin(
 
 
 def _resume(runs: list[SearchRun], path: Path) -> None:
+    """Brings searches to where they were, if they were told what this simulator says."""
     for run, told in zip(runs, load_told(path, runs), strict=True):
+        plans = run.ask()[: len(told)]
+        if (simulate_batch(plans) != told[: len(plans)]).any():
+            raise UserError(
+                f"cannot resume from {path}: its distances are not those of this simulator. Name "
+                "another run."
+            )
         run.replay(told)
 
 

@@ -1,21 +1,22 @@
 """What is read and written: plans as CSV, and what searches were told."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import as_file, files
+from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from elbolab.csv_tables import parse_table
 from elbolab.errors import UserError
+from elbolab.files import one_line, read_text, shown
 from elbolab.run_directory import write_atomically
 from tasks.arrays import Floats
 from tasks.base import Table
-from tasks.qwop.body import GENES
+from tasks.qwop.body import GENES, SEGMENTS
 from tasks.qwop.study import SearchRun
 
 __all__ = ["BEST", "best_plan", "load_told", "plan_table", "read_plan", "save_told"]
@@ -55,38 +56,46 @@ def read_plan(name: str) -> Floats:
     """
     if name == BEST:
         return best_plan()
-    try:
-        text = Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read plan {name}: {error}. Give a CSV file, or best.") from error
-    rows = [row for row in csv.reader(text.replace(";", ",").splitlines()) if row]
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    if {"hip", "knee"} <= set(header):
-        places = header.index("hip"), header.index("knee")
-        cells = [row[place] for row in rows[1:] for place in places if place < len(row)]
-    else:
-        cells = [cell for row in rows for cell in row]
-    return _numbers([word for cell in cells for word in cell.split()], name)
-
-
-def _numbers(words: list[str], name: str) -> Floats:
+    text = read_text(name).replace(";", ",")
+    words = text.replace(",", " ").split()
+    if words and not _is_number(words[0]):
+        return _from_columns(text, one_line(name))
+    for line, row in enumerate(text.splitlines(), 1):
+        for word in row.replace(",", " ").split():
+            if not (_is_number(word) and math.isfinite(float(word))):
+                source = f"{one_line(name)}, line {line}"
+                raise UserError(f"{source} holds '{shown(word)}', and a plan is finite numbers.")
     if len(words) != GENES:
-        raise UserError(f"{name} holds {len(words)} numbers, and a plan is {GENES}.")
-    for word in words:
-        try:
-            finite = math.isfinite(float(word))
-        except ValueError:
-            finite = False
-        if not finite:
-            raise UserError(f"{name} holds '{word}', and a plan is {GENES} finite numbers.")
+        raise UserError(f"{one_line(name)} holds {len(words)} numbers, and a plan is {GENES}.")
     return np.array([float(word) for word in words])
+
+
+def _is_number(word: str) -> bool:
+    with suppress(ValueError):
+        float(word)
+        return "_" not in word
+    return False
+
+
+def _from_columns(text: str, source: str) -> Floats:
+    required = ("hip", "knee")
+    rows = parse_table(text, source, required, ("segment",))
+    for number, row in enumerate(rows, 1):
+        if "segment" in row.cells and row.whole("segment") != number:
+            raise UserError(
+                f"{row.at('segment')} must be {number}, got {row.cells['segment']}: bring the "
+                "segments in order."
+            )
+    if len(rows) != SEGMENTS:
+        raise UserError(f"{source} has {len(rows)} segments, and a plan is {SEGMENTS}.")
+    return np.array([row.number(column) for row in rows for column in required])
 
 
 def save_told(path: Path, runs: Sequence[SearchRun]) -> None:
     """Writes what every search was told; `load_told` and `SearchRun.replay` bring it back."""
     arrays = {_key(run): np.concatenate([np.zeros(0), *run.told]) for run in runs}
     settings = json.dumps({_key(run): run.settings for run in runs})
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     np.savez(buffer, settings=np.array(settings), **arrays)  # pyright: ignore[reportArgumentType]
     write_atomically(path, buffer.getvalue())
 
@@ -99,10 +108,13 @@ def load_told(path: Path, runs: Sequence[SearchRun]) -> list[Floats]:
     """
     try:
         with np.load(path) as file:
-            settings = json.loads(str(file["settings"]))
-            told = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise UserError(f"cannot resume from {path}: {error}. Name another run.") from error
+            settings = dict(json.loads(str(file["settings"])))
+            told = {name: _distances(file[name]) for name in settings}
+    except Exception as error:  # a damaged file can fail in any way
+        reason = getattr(error, "strerror", None) or shown(str(error) or type(error).__name__)
+        raise UserError(
+            f"cannot resume from {shown(str(path))}: {reason}. Name another run."
+        ) from error
     for run in runs:
         if settings.get(_key(run), run.settings) != run.settings:
             raise UserError(
@@ -110,6 +122,12 @@ def load_told(path: Path, runs: Sequence[SearchRun]) -> list[Floats]:
                 f"{run.settings}. Take that run's config.yaml as --config."
             )
     return [told.get(_key(run), np.zeros(0)) for run in runs]
+
+
+def _distances(told: np.ndarray) -> Floats:
+    if told.ndim != 1 or told.dtype != np.float64 or not np.isfinite(told).all():
+        raise ValueError("it does not hold distances")
+    return told
 
 
 def _key(run: SearchRun) -> str:

@@ -54,6 +54,12 @@ class Optimiser:
         )
 
 
+def _check_size(**sizes: int) -> None:
+    """Refuses sizes that are none, and those for which there is no memory."""
+    check_at_least_one(**sizes)
+    check_in("(-inf, 100000]", **sizes)
+
+
 @dataclass(frozen=True)
 class GeneticAlgorithm(Optimiser):
     """A population that mutates, crosses over and takes over its best plan, in this order.
@@ -71,7 +77,7 @@ class GeneticAlgorithm(Optimiser):
     replacement: float = 0.05
 
     def __post_init__(self) -> None:
-        check_at_least_one(population=self.population)
+        _check_size(population=self.population)
         check_in(
             "[0, 1]",
             mutation=self.mutation,
@@ -110,7 +116,7 @@ class RandomSearch(Optimiser):
     population: int = 50
 
     def __post_init__(self) -> None:
-        check_at_least_one(population=self.population)
+        _check_size(population=self.population)
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ class CMAES(Optimiser):
 
     def __post_init__(self) -> None:
         check_in("[2, inf)", population=self.population)
+        _check_size(population=self.population)
         check_in("(0, inf)", sigma=self.sigma)
         check_in("[1, 10)", restart_growth=self.restart_growth)
 
@@ -162,16 +169,15 @@ class QWOPOptions:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        check_at_least_one(
-            budget=self.budget, seeds=self.seeds, patience=self.patience, chunk=self.chunk
-        )
+        check_at_least_one(budget=self.budget, patience=self.patience, chunk=self.chunk)
+        _check_size(seeds=self.seeds)
         if not self.optimisers:
             raise UserError("optimiser must name at least one, got an empty list.")
         if self.executor == "dask" and not self.scheduler:
             raise UserError("executor dask needs --scheduler ADDRESS, for example tcp://host:8786.")
         if self.executor == "local" and self.scheduler:
             raise UserError("scheduler has no meaning with executor local: add --executor dask.")
-        if self.plan and self.resume:
+        if self.plan is not None and self.resume is not None:
             raise UserError("resume has no meaning with a plan, which is not searched for.")
 
     @property

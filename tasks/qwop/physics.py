@@ -134,7 +134,7 @@ def limb(a: Point, b: Point, spring: Spring, world: World) -> Limb:
         rate=(ux * dy - uy * dx) * square,
         qx=-dy * square,
         qy=dx * square,
-        stretch=r * (1.0 / spring.length),
+        stretch=r * spring.inverse_length,
     )
 
 
@@ -159,9 +159,8 @@ def pull(spring: Limb, twist: float) -> tuple[float, float]:
 
 
 @inlined
-def move(p: Point, fx: float, fy: float, mass: float, world: World) -> Point:
+def move(p: Point, fx: float, fy: float, inverse_mass: float, world: World) -> Point:
     """A point one step on; on the ground it loses what the floor and friction take."""
-    inverse_mass = 1.0 / mass
     vx = p.vx + world.dt * (fx * inverse_mass)
     vy = p.vy + world.dt * (fy * inverse_mass - world.gravity)
     stopped = -vy if (p.y <= 0.0) & (vy < 0.0) else 0.0
@@ -191,6 +190,7 @@ def advance(s: Floats, part: float, world: World) -> None:
         part: λ, the share of this segment's command in the step.
         world: Constants.
     """
+    inverse = world.inverse_masses
     for i in range(LANES):
         hip, head = load_point(s, i, HIP), load_point(s, i, HEAD)
         knee_a, foot_a = load_point(s, i, KNEE_A), load_point(s, i, FOOT_A)
@@ -211,13 +211,13 @@ def advance(s: Floats, part: float, world: World) -> None:
         bx, by = pull(thigh_b, bend_b - hip_b)
         sax, say = pull(shin_a, -bend_a)
         sbx, sby = pull(shin_b, -bend_b)
-        moved = move(head, tx, ty, world.masses[HEAD], world)
+        moved = move(head, tx, ty, inverse[HEAD], world)
         store_point(s, i, HEAD, moved)
-        store_point(s, i, HIP, move(hip, -ax - bx - tx, -ay - by - ty, world.masses[HIP], world))
-        store_point(s, i, KNEE_A, move(knee_a, ax - sax, ay - say, world.masses[KNEE_A], world))
-        store_point(s, i, FOOT_A, move(foot_a, sax, say, world.masses[FOOT_A], world))
-        store_point(s, i, KNEE_B, move(knee_b, bx - sbx, by - sby, world.masses[KNEE_B], world))
-        store_point(s, i, FOOT_B, move(foot_b, sbx, sby, world.masses[FOOT_B], world))
+        store_point(s, i, HIP, move(hip, -ax - bx - tx, -ay - by - ty, inverse[HIP], world))
+        store_point(s, i, KNEE_A, move(knee_a, ax - sax, ay - say, inverse[KNEE_A], world))
+        store_point(s, i, FOOT_A, move(foot_a, sax, say, inverse[FOOT_A], world))
+        store_point(s, i, KNEE_B, move(knee_b, bx - sbx, by - sby, inverse[KNEE_B], world))
+        store_point(s, i, FOOT_B, move(foot_b, sbx, sby, inverse[FOOT_B], world))
         down = (hip.y <= 0.0) | (head.y <= 0.0)
         s[DISTANCE * LANES + i] = moved.x if alive > 0.0 else before
         s[STEPS * LANES + i] += alive

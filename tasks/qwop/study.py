@@ -6,11 +6,15 @@ A search's state is not stored. What it was told is: told the same again, it is 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from elbolab.errors import UserError
 from tasks.arrays import Floats
+from tasks.qwop.body import GENES
 from tasks.qwop.options import PlanSearch
+from tasks.qwop.simulator import as_plans
 
 __all__ = ["Iteration", "SearchRun", "rounds"]
 
@@ -64,7 +68,7 @@ class SearchRun:
     told: list[Floats] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._wanted: Floats | None = next(self.search, None)  # None: the search has ended
+        self._wanted = self._plans(partial(next, self.search))
         self._iteration: list[Floats] = []
 
     @property
@@ -75,7 +79,7 @@ class SearchRun:
 
     def ask(self) -> Floats:
         """The plans to evaluate next, cut off where the budget ends; none after the end."""
-        wanted = np.zeros((0, 40)) if self._wanted is None else self._wanted
+        wanted = np.zeros((0, GENES)) if self._wanted is None else self._wanted
         return wanted[: self.budget - self.evaluations]
 
     def tell(self, distances: Floats) -> None:
@@ -88,15 +92,27 @@ class SearchRun:
         self._iteration.append(distances)
         if wanted is not None and len(asked) == len(wanted):
             self.told.append(distances)
-            self._wanted = _told(self.search, distances)
+            self._wanted = self._plans(partial(self.search.send, distances))
         if self.done or len(self._iteration) == self.asks_per_iteration:
             self._close_iteration()
+
+    def _plans(self, advance: Callable[[], Floats]) -> Floats | None:
+        """The plans that the search wants next; None if it has ended."""
+        try:
+            plans = as_plans(advance(), ndim=2)
+        except StopIteration:
+            return None
+        except UserError as error:
+            raise UserError(f"optimiser {self.optimiser} asked for no plans: {error}") from error
+        if not len(plans):
+            raise UserError(f"optimiser {self.optimiser} asked for no plans, where it can end.")
+        return plans
 
     def _keep_best(self, asked: Floats, distances: Floats) -> None:
         self.evaluations += len(distances)
         winner = int(distances.argmax())
         if distances[winner] > self.best:
-            self.best, self.plan = float(distances[winner]), np.clip(asked[winner], -1, 1)
+            self.best, self.plan = float(distances[winner]), asked[winner]
             self.improved_at = self.evaluations
 
     def _close_iteration(self) -> None:
@@ -112,14 +128,6 @@ class SearchRun:
             stop = start + len(self.ask())
             self.tell(told[start:stop])
             start = stop
-
-
-def _told(search: PlanSearch, distances: Floats) -> Floats | None:
-    """What a search wants after it was told distances; None if it has ended."""
-    try:
-        return search.send(distances)
-    except StopIteration:
-        return None
 
 
 def rounds(runs: Sequence[SearchRun], evaluate: Callable[[Floats], Floats]) -> Iterator[int]:
