@@ -83,7 +83,7 @@ def roc(scores: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
     type_two = "outside images that pass (type II rate)"
     passing = "inside images that pass (1 − type I rate)"
     _finish(whole, type_two, passing, "ROC over all thresholds")
-    corner.set(xlabel=f"{type_two}, logarithmic; 0 at the edge", title="The same, near its corner")
+    corner.set(xlabel="the same, logarithmic; at the left edge: none", title="Near the corner")
     corner.grid(alpha=0.3)
     return figure
 

@@ -27,6 +27,9 @@ __all__ = ["LatentField", "LatentProcess"]
 SHARES = (5 / 300, 40 / 300, 100 / 300, 200 / 300)
 """Noise levels that `LatentField` shows by default, as shares of K."""
 
+NEARLY_ALL = 0.99
+"""Share of the data's latents within the window of `LatentProcess`."""
+
 
 class LatentField(ValidationPicture):
     """Latents in the plane coloured by label, and arrows of the learned score, at noise levels.
@@ -161,13 +164,14 @@ class LatentProcess(ValidationPicture):
 def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:
     means = torch.stack([data[labels == label].mean(0) for label in labels.unique()])
     directions = principal_directions(means)[0]
+    reach = max(REACH, float((data @ directions).abs().quantile(NEARLY_ALL)))
     figure = new_figure(2.4 * len(shown) + 1.2, 3.4)
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for axes, (level, points) in zip(panels, shown.items(), strict=True):
         _scatter(axes, data @ directions, labels)
         x = (points @ directions).cpu().numpy()
         axes.scatter(x[:, 0], x[:, 1], s=1, alpha=0.5, color="black", label="process")
-        axes.set(title=f"k = {level}", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
+        axes.set(title=f"k = {level}", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         axes.set_xlabel("u along 1st direction", fontsize=8)
     panels[0].set_ylabel("u along 2nd direction", fontsize=8)
     handles, names = panels[0].get_legend_handles_labels()
