@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -13,11 +12,12 @@ from torch.optim import Adam
 from elbolab.errors import UserError
 from lightning_modules.hyperparameters import keep_plain_hyperparameters
 from lightning_modules.optimization import build_optimizers
+from lightning_modules.stored_options import StoredModule
 
 __all__ = ["DigitClassifier"]
 
 
-class DigitClassifier(LightningModule):
+class DigitClassifier(StoredModule):
     """p(y|x) from two convolutions of 3 × 3, each halved by a maximum, and one hidden layer.
 
     Steps return for each example the ``cross_entropy`` in nats, whether the guess was ``correct``

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
@@ -27,6 +26,7 @@ from lightning_modules.functional.dequantization import (
 from lightning_modules.hyperparameters import keep_plain_hyperparameters
 from lightning_modules.nets.mlp import mlp
 from lightning_modules.optimization import build_optimizers
+from lightning_modules.stored_options import StoredModule
 
 __all__ = ["NICE"]
 
@@ -35,7 +35,7 @@ SCALE_GAIN = 50.0
 where weights have some hundredths to go, log-scales have seven."""
 
 
-class NICE(LightningModule):
+class NICE(StoredModule):
     """Density of images by change of variables: z = exp(s) ⊙ couplings(y) is standard logistic.
 
     Dinh, Krueger & Bengio, *NICE: Non-linear Independent Components Estimation*, 2015. Images with

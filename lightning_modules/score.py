@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
@@ -29,11 +28,12 @@ from lightning_modules.functional.score_matching import Hyvarinen, ScoreLoss, hy
 from lightning_modules.hyperparameters import keep_plain_hyperparameters
 from lightning_modules.nets.score_net import ScoreMLP, ScoreNet
 from lightning_modules.optimization import build_optimizers
+from lightning_modules.stored_options import StoredModule
 
 __all__ = ["ScoreModel"]
 
 
-class ScoreModel(LightningModule):
+class ScoreModel(StoredModule):
     """A score network s(x, k) for vectors x ∈ R^d, trained by score matching, sampled backwards.
 
     Network, schedule, loss, weighting of the noise levels and sampler are objects of their own;

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
@@ -28,6 +27,7 @@ from lightning_modules.nets.mlp import mlp
 from lightning_modules.nets.posteriors import DiagonalGaussianPosterior, Posterior
 from lightning_modules.nets.priors import Prior, StandardNormalPrior
 from lightning_modules.optimization import build_optimizers
+from lightning_modules.stored_options import StoredModule
 
 __all__ = ["VAE"]
 
@@ -35,7 +35,7 @@ NLL_SAMPLES = {True: 5000, False: 100}
 """Draws for ``test/nll`` of binary images, as published figures have them, and of any others."""
 
 
-class VAE(LightningModule):
+class VAE(StoredModule):
     """Latent-variable model p(x, z) = p(x|z) p(z), trained by a lower bound on log p(x).
 
     The base model of Kingma & Welling, *Auto-Encoding Variational Bayes*, 2014: two perceptrons,
