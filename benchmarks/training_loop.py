@@ -31,7 +31,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from callbacks.monitors.elbo import ElboMonitor
-from callbacks.pictures.epoch_picture import Reconstructions, SampleGrid
+from callbacks.pictures.images import Reconstructions, SampleGrid
 from callbacks.pictures.latent_space import LatentSpace
 from callbacks.run.checkpoints import BestCheckpoint, SafeCheckpointIO
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once

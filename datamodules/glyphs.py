@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from datamodules import glyph_images
+from datamodules import glyph_images, glyph_templates
 from datamodules.images import ImageDataModule, LabelledImages
 from elbolab.cache import cache_folder
 from elbolab.run_directory import write_atomically
@@ -68,6 +68,8 @@ class GlyphDataModule(ImageDataModule):
 
     def _cached(self, count: int, part: str) -> Path:
         # The renderer's source is part of the name, so that no cache outlives its recipe.
-        recipe = blake2b(Path(glyph_images.__file__).read_bytes(), digest_size=6).hexdigest()
+        sources = (Path(str(module.__file__)) for module in (glyph_images, glyph_templates))
+        source = b"".join(path.read_bytes() for path in sources)
+        recipe = blake2b(source, digest_size=6).hexdigest()
         name = f"{self.characters}-{part}-{count}-seed{self.render_seed}-{recipe}.pt"
         return cache_folder() / "glyphs" / name

@@ -1,6 +1,7 @@
-"""MNIST: 60,000 + 10,000 handwritten digits, downloaded through torchvision or read from a folder.
+"""MNIST and KMNIST, downloaded through torchvision or read from a folder.
 
-Source: LeCun, Cortes & Burges, *The MNIST database of handwritten digits*.
+60,000 + 10,000 images each. Sources: LeCun, Cortes & Burges, *The MNIST database of handwritten
+digits*; Clanuwat et al., *Deep Learning for Classical Japanese Literature*, 2018.
 """
 
 from collections.abc import Callable
@@ -8,14 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torchvision.datasets import MNIST
+from torchvision.datasets import KMNIST, MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from datamodules.images import ImageDataModule, LabelledImages, check_pixels
 from elbolab.cache import cache_folder
 from elbolab.errors import UserError
 
-__all__ = ["MNISTDataModule"]
+__all__ = ["KMNISTDataModule", "MNISTDataModule"]
 
 
 class MNISTDataModule(ImageDataModule):
@@ -71,6 +72,23 @@ class MNISTDataModule(ImageDataModule):
                 f"{self.dataset.__name__}/raw/*-ubyte with --data.root FOLDER, "
                 "or use the embedded digits with --config configs/vae_glyphs.yaml."
             ) from error
+
+
+class KMNISTDataModule(MNISTDataModule):
+    """Cursive Japanese characters in MNIST's format, y ``(B,)`` one of ten.
+
+    As an out-of-distribution set it needs no more than test images, so a folder without the
+    training files is accepted until somebody trains on it. Arguments and errors are those of
+    `MNISTDataModule`; the files lie in ``KMNIST/raw``.
+    """
+
+    dataset = KMNIST
+
+    def prepare_data(self) -> None:
+        """Downloads what is missing (only without ``root``) and checks the test files."""
+        if self.root is None and not self._complete():
+            self._download()
+        check_pixels(*self.load(train=False), type(self).__name__)
 
 
 def _read(path: Path, read: Callable[[str], Tensor]) -> Tensor:

@@ -10,7 +10,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.tensor_batches import Batch, TensorBatches, Transform
-from elbolab.checks import check_at_least_one
+from elbolab.batches import PointBatch
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError, did_you_mean
 from elbolab.seeding import derive_seed
 
@@ -21,7 +22,7 @@ FAR = 5.0
 
 
 class PointDataModule(LightningDataModule, ABC):
-    """Points in memory, cut into whole batches ``(x,)`` on the device: x float32 ``(B, 2)``.
+    """Points in memory, cut into whole `PointBatch`es on the device: x float32 ``(B, 2)``.
 
     A new data set writes ``points``, and ``transform`` when training draws anew in each epoch.
 
@@ -48,7 +49,7 @@ class PointDataModule(LightningDataModule, ABC):
         """All points of ``train``, ``val`` or ``test``, ``(N, 2)``."""
 
     def transform(self, batch: Batch, generator: Generator) -> Batch:
-        """What training makes of each batch, on its device; here nothing."""
+        """Returns the batch that training sees in place of this one; by default the same."""
         return batch
 
     def setup(self, stage: str) -> None:
@@ -80,6 +81,7 @@ class PointDataModule(LightningDataModule, ABC):
             shuffle=shuffle,
             seed=self.seed,
             transform=transform,
+            kind=PointBatch._make,
         )
 
 
@@ -114,9 +116,7 @@ class FilePointsDataModule(PointDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
-        for name, share in (("val_share", val_share), ("test_share", test_share)):
-            if not 0 < share < 0.5:
-                raise UserError(f"{name} must be between 0 and 0.5, got {share}.")
+        check_in("(0, 0.5)", val_share=val_share, test_share=test_share)
         found = read_points(Path(path))
         generator = Generator().manual_seed(derive_seed(split_seed, "split"))
         shuffled = found[torch.randperm(len(found), generator=generator)]

@@ -7,8 +7,8 @@ from torch import Generator, Tensor
 
 from datamodules.points import PointDataModule
 from datamodules.tensor_batches import Batch
-from elbolab.checks import check_at_least_one
-from elbolab.errors import UserError
+from elbolab.batches import PointBatch
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.seeding import derive_seed
 
 __all__ = ["SpiralDataModule", "spiral_centres"]
@@ -69,9 +69,7 @@ class SpiralDataModule(PointDataModule):
         check_at_least_one(
             components=components, train_size=train_size, val_size=val_size, test_size=test_size
         )
-        for name, value in (("turns", turns), ("scale", scale), ("sigma_0", sigma_0)):
-            if not 0 < value < math.inf:
-                raise UserError(f"{name} must be above 0 and finite, got {value}.")
+        check_in("(0, inf)", turns=turns, scale=scale, sigma_0=sigma_0)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.centres, self.sigma_0 = spiral_centres(components, turns, scale), sigma_0
         self.eval_seed = eval_seed
@@ -89,9 +87,9 @@ class SpiralDataModule(PointDataModule):
         return self.draw(size, Generator().manual_seed(derive_seed(self.eval_seed, split)))
 
     def transform(self, batch: Batch, generator: Generator) -> Batch:
-        """Points around the centres of a batch."""
+        """Moves each centre of a batch by noise of standard deviation σ_0."""
         (centres,) = batch
         noise = torch.randn(
             centres.shape, generator=generator, device=centres.device, dtype=centres.dtype
         )
-        return (centres + self.sigma_0 * noise,)
+        return PointBatch(centres + self.sigma_0 * noise)

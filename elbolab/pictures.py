@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,9 +12,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
 
-__all__ = ["ImageWriter", "image_grid", "image_rows", "new_figure", "tile", "write_picture"]
+__all__ = [
+    "ImageWriter",
+    "image_grid",
+    "image_rows",
+    "new_figure",
+    "save_figure",
+    "tile",
+    "write_picture",
+]
 
 DPI = 110
 """Dots per inch of every picture: sharp in TensorBoard's cards, small on disk."""
@@ -106,3 +116,21 @@ def write_picture(
     write_atomically(run.images / f"{name}.png", buffer.getvalue())
     if writer is not None:
         writer.add_image(f"images/{name}", pixels, step, dataformats="HWC")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the file's ending.
+
+    Raises:
+        UserError: If matplotlib cannot write that format.
+    """
+    FigureCanvasAgg(figure)
+    kind = path.suffix.removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise UserError(
+            f"cannot write {path}: pictures end in one of .{', .'.join(sorted(known))}."
+        )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind)
+    write_atomically(path, buffer.getvalue())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -11,13 +11,20 @@ from elbolab.errors import UserError
 from lightning_modules.latent_codec import CODEC, LatentCodec
 from lightning_modules.score import ScoreModel
 
-__all__ = ["LatentScore"]
+__all__ = ["LatentScore", "LatentSource"]
+
+
+@runtime_checkable
+class LatentSource(Protocol):
+    """A data module whose examples are standardised latents of a VAE."""
+
+    codec: LatentCodec
 
 
 class LatentScore(ScoreModel):
     """`ScoreModel` of a frozen VAE's standardised latents; its samples are decoded to images.
 
-    The VAE comes from the data module, which has a ``codec``. A checkpoint carries it with the
+    The VAE comes with the data, which are a `LatentSource`. A checkpoint carries it with the
     statistics of the latents, so that sampling needs nothing else.
 
     Args:
@@ -26,8 +33,7 @@ class LatentScore(ScoreModel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Held in a tuple, as no child: its weights are the VAE's, not this model's.
-        self._codec: tuple[LatentCodec, ...] = ()
+        self._codec: LatentCodec | None = None
 
     @property
     def codec(self) -> LatentCodec:
@@ -36,17 +42,14 @@ class LatentScore(ScoreModel):
         Raises:
             UserError: If there is none yet: neither data nor a checkpoint has given it.
         """
-        if not self._codec:
-            self.setup("sample")
-        return self._codec[0].to(self.device)
+        if self._codec is None:
+            raise UserError(self._without_codec())
+        return self._codec.to(self.device)
 
     def setup(self, stage: str) -> None:
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if not hasattr(data, "codec"):
-            raise UserError(
-                f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
-                "checkpoint, which carries its VAE."
-            )
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, LatentSource):
+            raise UserError(self._without_codec())
         self._take(data.codec)
 
     @torch.no_grad()
@@ -80,9 +83,15 @@ class LatentScore(ScoreModel):
         self._take(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))
 
     def _take(self, codec: LatentCodec) -> None:
-        if self._codec and not codec.same_as(self._codec[0]):
+        if self._codec is not None and not codec.same_as(self._codec):
             raise UserError(
                 "the data's latents are those of another VAE than the checkpoint's: give the VAE "
                 "run that the model was fitted to with --data.vae_run."
             )
-        self._codec = (deepcopy(codec),)  # the data's own stays on the data's device
+        self._codec = deepcopy(codec)  # the data's own stays on the data's device
+
+    def _without_codec(self) -> str:
+        return (
+            f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
+            "checkpoint, which carries its VAE."
+        )

@@ -88,12 +88,16 @@ def build_optimizers(
     A schedule whose ``epochs`` is 0 gets the trainer's ``max_epochs``.
 
     Raises:
-        UserError: If it needs that and the trainer has none.
+        UserError: If it needs that and the trainer has none, or an argument of the optimiser or
+            the schedule is out of range.
     """
-    built = optimizer(parameters)
-    if lr_scheduler is None:
+    try:
+        built = optimizer(parameters)
+        schedule = None if lr_scheduler is None else lr_scheduler(built)
+    except (ValueError, TypeError, ZeroDivisionError) as error:  # torch's own checks
+        raise UserError(f"model.optimizer or model.lr_scheduler: {error}.") from error
+    if schedule is None:
         return built
-    schedule = lr_scheduler(built)
     if isinstance(schedule, RunSchedule) and schedule.epochs == 0:
         epochs = module.trainer.max_epochs
         if epochs is None or epochs < 1:

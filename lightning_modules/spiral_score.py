@@ -1,6 +1,6 @@
 """The score model of the spiral, where everything learned stands beside the truth."""
 
-from typing import Any, cast
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from lightning_modules.functional.score import Score
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.score import ScoreModel
 
-__all__ = ["SpiralScore"]
+__all__ = ["MixtureSource", "SpiralScore"]
 
 DATA = torch.tensor(0)
 """The level k of the data."""
@@ -20,12 +20,20 @@ TRUTH = "truth"
 """Where a checkpoint keeps the mixture."""
 
 
+@runtime_checkable
+class MixtureSource(Protocol):
+    """A data module whose examples are draws of (1/M) Σ_m N(μ_m, σ_0² I)."""
+
+    centres: Tensor
+    """μ, ``(M, d)``."""
+    sigma_0: float
+
+
 class SpiralScore(ScoreModel):
     """`ScoreModel` of data that are an exact mixture of Gaussians.
 
-    The mixture comes from the data module, which has ``centres`` ``(M, d)`` and ``sigma_0``; a
-    checkpoint carries it. Evaluation adds the true score's Hyvärinen loss and the Fisher divergence
-    ‖s − s*‖².
+    The mixture comes with the data, which are a `MixtureSource`; a checkpoint carries it.
+    Evaluation adds the true score's Hyvärinen loss and the Fisher divergence ‖s − s*‖².
 
     Args:
         kwargs: Those of `ScoreModel`.
@@ -43,16 +51,13 @@ class SpiralScore(ScoreModel):
             UserError: If the data have none.
         """
         if self._truth is None:
-            self.setup("truth")
-        return cast(MixtureScore, self._truth)
+            raise UserError(self._without_truth())
+        return self._truth
 
     def setup(self, stage: str) -> None:
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if not (hasattr(data, "centres") and hasattr(data, "sigma_0")):
-            raise UserError(
-                f"{type(self).__name__} needs data whose density is known, such as "
-                "SpiralDataModule; use ScoreModel for other points."
-            )
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, MixtureSource):
+            raise UserError(self._without_truth())
         self._set_truth(data.centres, data.sigma_0)
 
     def judge(self, score: Score, x_k: Tensor, k: Tensor) -> dict[str, Tensor]:
@@ -81,3 +86,9 @@ class SpiralScore(ScoreModel):
 
     def _set_truth(self, centres: Tensor, sigma_0: float) -> None:
         self._truth = MixtureScore(centres.to(self.device), sigma_0, self.schedule)
+
+    def _without_truth(self) -> str:
+        return (
+            f"{type(self).__name__} needs data whose density is known, such as SpiralDataModule; "
+            "use ScoreModel for other points."
+        )

@@ -7,15 +7,15 @@ find out.
 
 import re
 import sys
+from argparse import ArgumentError
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
 from pytorch_lightning import LightningModule
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from typing_extensions import Self
 
 from elbolab.errors import UserError
 from lightning_modules.trained_runs import read_checkpoint
@@ -36,6 +36,9 @@ OLD_KEYS = ("hyper_parameters", "hparams", "module_arguments")
 
 NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 """A dotted name, wherever in a text: options may be written as text of their own."""
+
+PATH = re.compile(r"[\w.~-]*(?:/[\w.~-]*)+")
+"""A path of files, whose dots are none of a dotted name."""
 
 _named: set[str] = set()
 
@@ -93,12 +96,16 @@ class StoredModule(LightningModule):
         check_names([saved.get(key) for key in OLD_KEYS], source)
         if hasattr(checkpoint_path, "seek"):
             checkpoint_path.seek(0)
-        return super().load_from_checkpoint(checkpoint_path, *args, weights_only=True, **kwargs)
+        try:
+            return super().load_from_checkpoint(checkpoint_path, *args, weights_only=True, **kwargs)
+        except ArgumentError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{source} holds options that do not fit: {reason}") from error
 
 
 def _texts(options: Any) -> Iterator[str]:
     if isinstance(options, str):
-        yield options
+        yield "" if PATH.fullmatch(options) else options
     elif isinstance(options, Mapping):
         for key, value in options.items():
             yield from _texts(key)

@@ -16,8 +16,8 @@ import cli
 from callbacks.monitors.anomaly import gathered
 from datamodules.anomaly import AnomalyDataModule, GlyphsAgainstLetters
 from datamodules.images import ImageDataModule
+from elbolab.batches import Origin
 from elbolab.errors import UserError
-from elbolab.origin import Origin
 
 SMALL = [
     *("--data.train_size", "300", "--data.test_size", "90", "--data.val_size", "60"),

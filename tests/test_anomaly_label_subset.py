@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import cli
-from datamodules.images import ImageDataModule
-from datamodules.label_subset import LabelSubset
+from datamodules.images import ImageDataModule, LabelSubset
 from elbolab.errors import UserError
 
 

@@ -100,7 +100,10 @@ def test_a_label_beyond_the_classes_is_named():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"num_samples": 10}, "more than 10"), ({"guidance": [float("nan")]}, "finite number")],
+    [
+        ({"num_samples": 10}, "num_samples must be above 10"),
+        ({"guidance": [float("nan")]}, "finite number"),
+    ],
 )
 def test_impossible_judgements_are_refused(options, message):
     with pytest.raises(UserError, match=message):

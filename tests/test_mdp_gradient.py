@@ -8,30 +8,23 @@ import torch
 from test_mdp_solvers import random_process
 
 from elbolab.errors import UserError
+from tasks.mdp.baselines import LearnedValue, LeaveOneOutReturn, MeanReturn, NoReturnBaseline
 from tasks.mdp.environment import space_exploration
-from tasks.mdp.learners import (
-    ExactGradient,
-    LearnedValue,
-    LeaveOneOut,
-    NoBaseline,
-    Problem,
-    Reinforce,
-    RunningMean,
-)
-from tasks.mdp.reinforce import empirical_visits, estimates, returns
-from tasks.mdp.rollouts import roll_environment, roll_model, state_encoder
-from tasks.mdp.softmax import (
-    complex_step,
+from tasks.mdp.exact import complex_step, objective, theorem_gradient, visits
+from tasks.mdp.learners import ExactGradient, LearningProblem, Reinforce
+from tasks.mdp.learning import exact_objective
+from tasks.mdp.policy_gradient import (
+    empirical_visits,
+    estimates,
     fisher,
     natural_direction,
-    objective,
     policy_of,
-    theorem_gradient,
-    visits,
+    returns,
 )
-from tasks.mdp.solvers import PolicyIteration
+from tasks.mdp.rollouts import roll_environment, roll_model, state_encoder
+from tasks.mdp.solution import solve
 
-BASELINES = [NoBaseline(), RunningMean(), LearnedValue(), LeaveOneOut()]
+BASELINES = [NoReturnBaseline(), MeanReturn(), LearnedValue(), LeaveOneOutReturn()]
 THETA = np.array([[0.3, -0.2], [0.4, -0.6], [0.0, 0.0]])
 
 
@@ -49,7 +42,9 @@ def by_autograd(mdp, theta):
 
 def problem_of(mdp, seed=0):
     generator = np.random.default_rng(seed)
-    return Problem(mdp, roll_model(mdp), (mdp.S, mdp.A), mdp.gamma, generator)
+    return LearningProblem(
+        (mdp.S, mdp.A), mdp.gamma, roll_model(mdp), generator, exact_objective(mdp)
+    )
 
 
 @pytest.mark.parametrize("dense", [True, False], ids=["dense", "sparse"])
@@ -97,8 +92,8 @@ def test_every_baseline_takes_out_what_all_actions_earn():
             advantage = baseline.advantage(episodes, returns(episodes, mdp.gamma))
         found = estimates(episodes, mdp.gamma, pi, advantage)
         spread[type(baseline).__name__] = np.sqrt(found.var(axis=0).sum())
-    for name in ("RunningMean", "LearnedValue", "LeaveOneOut"):
-        assert spread[name] < spread["NoBaseline"] / 2
+    for name in ("MeanReturn", "LearnedValue", "LeaveOneOutReturn"):
+        assert spread[name] < spread["NoReturnBaseline"] / 2
 
 
 def test_returns_are_discounted_sums():
@@ -154,7 +149,7 @@ def test_reinforce_learns_with_every_baseline(baseline):
     mdp = space_exploration()
     learner = Reinforce(updates=100, episodes=10, seeds=5, baseline=baseline)
     curves = learner.learn(problem_of(mdp))
-    best = mdp.start @ PolicyIteration().solve(mdp).v
+    best = mdp.start @ solve(mdp).v
     assert curves.objective.shape == (101, 5)
     assert curves.norm.shape == (100, 5)
     gap = best - curves.objective
@@ -174,7 +169,7 @@ def test_learning_is_seeded():
 def test_an_environment_without_a_table_is_rolled_step_by_step():
     """The same process by its table and by its environment, seed 0; four standard errors."""
     mdp = space_exploration(0.8)
-    env = gymnasium.make("SpaceExploration-v0")
+    env = gymnasium.make("tasks.environments:SpaceExploration-v0")
     pi, generator = policy_of(THETA)[None], np.random.default_rng(0)
     means = []
     for roll, count in ((roll_model(mdp), 4000), (roll_environment(env, 0.8), 1000)):
@@ -198,12 +193,12 @@ def test_observations_made_of_discrete_parts_are_numbered():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Reinforce(rate=0), "learner.rate must be positive"),
-        (lambda: Reinforce(damping=-1), "learner.damping must be positive"),
+        (lambda: Reinforce(rate=0), "learner.rate must be above 0"),
+        (lambda: Reinforce(damping=-1), "learner.damping must be above 0"),
         (lambda: Reinforce(episodes=0), "learner.episodes must be at least 1"),
         (lambda: ExactGradient(updates=0), "learner.updates must be at least 1"),
-        (lambda: LearnedValue(rate=2), "learner.baseline.rate must lie"),
-        (lambda: Reinforce(episodes=1, baseline=LeaveOneOut()), "LeaveOneOut needs"),
+        (lambda: LearnedValue(rate=2), "learner.baseline.rate must be in"),
+        (lambda: Reinforce(episodes=1, baseline=LeaveOneOutReturn()), "LeaveOneOutReturn needs"),
     ],
 )
 def test_impossible_options_are_refused(make, message):

@@ -10,9 +10,11 @@ from scipy import sparse
 
 from elbolab.errors import UserError
 from tasks.mdp.environment import SpaceExploration, mdp_of, space_exploration
-from tasks.mdp.files import read_mdp, write_json, write_npz
-from tasks.mdp.garnet import Garnet, random_mdp
+from tasks.mdp.files import read_mdp
 from tasks.mdp.model import MDP
+from tasks.mdp.options import Garnet
+from tasks.mdp.solution import solve
+from tasks.mdp.sources import random_mdp
 
 P = np.array([[[0.5, 0.5], [0.0, 1.0]], [[1.0, 0.0], [0.25, 0.75]]])
 R = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -79,9 +81,9 @@ NOT_A_NUMBER[0, 0, 0] = np.nan
         ({"transitions": P[0]}, r"must be \(S, A, S\)"),
         ({"transitions": sparse.csr_array(np.eye(3)[:2])}, "need S·A rows"),
         ({"transitions": [sparse.eye_array(2), sparse.eye_array(3)]}, "one shape"),
-        ({"gamma": 1.5}, r"gamma must lie in \[0, 1\], got 1.5"),
-        ({"gamma": -0.1}, "gamma must lie"),
-        ({"gamma": float("nan")}, "gamma must lie"),
+        ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
+        ({"gamma": -0.1}, "gamma must be in"),
+        ({"gamma": float("nan")}, "gamma must be in"),
         ({"rewards": R[:1]}, r"rewards must be \(S, A\)"),
         ({"rewards": R * np.inf}, "rewards must be finite"),
         ({"rewards": np.zeros((2, 1, 2))}, "laid out like"),
@@ -96,16 +98,51 @@ def test_wrong_processes_are_refused_in_one_line(changes, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".json"])
-def test_files_give_back_what_was_written(tmp_path, suffix):
-    path, write = tmp_path / f"m{suffix}", {".npz": write_npz, ".json": write_json}[suffix]
-    mdp = space_exploration(0.7)
-    write(path, mdp)
-    found = read_mdp(path)
-    assert same(mdp, found)
-    assert (found.gamma, found.state(0), found.action(1)) == (0.7, "FullEnergy", "Explore")
-    np.testing.assert_array_equal(found.terminal, mdp.terminal)
-    np.testing.assert_array_equal(found.start, mdp.start)
+SPACE = {
+    "gamma": 0.7,
+    "terminal": ["Depleted"],
+    "start": {"FullEnergy": 1},
+    "transitions": {
+        "FullEnergy": {
+            "Conserve": [[1, "FullEnergy", 1]],
+            "Explore": [[0.5, "LowEnergy", 2], [0.5, "FullEnergy", 2]],
+        },
+        "LowEnergy": {
+            "Conserve": [[0.5, "FullEnergy", 1], [0.5, "LowEnergy", 1]],
+            "Explore": [[1, "Depleted", -10]],
+        },
+    },
+}
+
+
+def as_json(path):
+    path.write_text(json.dumps(SPACE))
+
+
+def as_npz(path):
+    np.savez(
+        path,
+        data=[1, 0.5, 0.5, 0.5, 0.5, 1],
+        indices=[0, 0, 1, 0, 1, 2],
+        indptr=[0, 1, 3, 5, 6, 6, 6],
+        rewards=[[1, 2], [1, -10], [0, 0]],
+        gamma=0.7,
+        terminal=[2],
+        start=[1, 0, 0],
+        states=["FullEnergy", "LowEnergy", "Depleted"],
+        actions=["Conserve", "Explore"],
+    )
+
+
+@pytest.mark.parametrize(("suffix", "write"), [(".npz", as_npz), (".json", as_json)])
+def test_files_hold_whole_processes(tmp_path, suffix, write):
+    path = tmp_path / f"m{suffix}"
+    write(path)
+    expected, read = space_exploration(0.7), read_mdp(path)
+    assert same(expected, read)
+    assert (read.gamma, read.state(0), read.action(1)) == (0.7, "FullEnergy", "Explore")
+    np.testing.assert_array_equal(read.terminal, expected.terminal)
+    np.testing.assert_array_equal(read.start, expected.start)
     assert read_mdp(path, 0.3).gamma == 0.3
 
 
@@ -157,7 +194,7 @@ def test_wrong_archives_are_named(tmp_path):
 
 
 def test_space_exploration_is_a_gymnasium_environment():
-    env = gymnasium.make("tasks.mdp:SpaceExploration-v0")
+    env = gymnasium.make("tasks.environments:SpaceExploration-v0")
     check_env(env.unwrapped, skip_render_check=True)
     assert env.unwrapped.P[1][1] == [(1.0, 2, -10.0, True)]
 
@@ -179,17 +216,15 @@ def test_space_exploration_ends_by_termination_not_by_truncation():
 
 def test_what_terminates_is_worth_nothing_afterwards():
     """Taxi pays 20 for a drop-off and goes on in its table; its value must be 20 and no more."""
-    from tasks.mdp.solvers import PolicyIteration
-
     found = mdp_of(gymnasium.make("Taxi-v4"), 0.99)
     assert (found.S, found.state(500)) == (501, "end")
-    assert PolicyIteration().solve(found).v.max() == pytest.approx(20)
+    assert solve(found).v.max() == pytest.approx(20)
 
 
-def test_from_gymnasium_needs_a_table():
+def test_an_environment_is_solved_by_its_table():
     with pytest.raises(UserError, match="environment Blackjack-v1 has no P"):
-        MDP.from_gymnasium(gymnasium.make("Blackjack-v1"), 0.9)
-    assert MDP.from_gymnasium(gymnasium.make("FrozenLake-v1"), 0.9).S == 16
+        mdp_of(gymnasium.make("Blackjack-v1"), 0.9)
+    assert mdp_of(gymnasium.make("FrozenLake-v1"), 0.9).S == 16
 
 
 def test_garnets_are_valid_and_seeded():

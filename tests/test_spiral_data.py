@@ -142,5 +142,5 @@ def test_points_far_from_noise_give_a_warning(tmp_path):
 
 def test_impossible_shares_are_refused(tmp_path):
     path = written(tmp_path / "a.npy", np.zeros((50, 2)))
-    with pytest.raises(UserError, match="val_share must be between 0 and 0.5, got 0.7"):
+    with pytest.raises(UserError, match=r"val_share must be in \(0, 0.5\), got 0.7"):
         FilePointsDataModule(str(path), val_share=0.7)

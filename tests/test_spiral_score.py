@@ -199,16 +199,14 @@ def test_the_other_losses_are_one_option(workplace, loss):
 
 
 def test_every_picture_is_drawn(workplace):
-    chosen = ["ScoreFieldPicture", "ScoreTrajectories",
-              "ReluAgainstSilu"]  # fmt: skip
+    chosen = ["ScoreFieldPicture", "ScoreTrajectories"]
     given = json.loads(callbacks(*chosen)[1])
     given[3]["init_args"] = {"levels": [2, 30], "arrows": 5}
     given[4]["init_args"] = {"num_points": 20, "frames": 4, "snapshots": 3}
-    given[5]["init_args"] = {"steps": 21, "level": 5}
     typed = [*FIT[:-1], json.dumps(given), "--run_dir", "out", "--trainer.max_epochs", "1"]
     assert cli.main(typed) == 0
     drawn = {path.name for path in Path("out/images").iterdir()}
-    names = ["forward_process", "loss_curve", "no_score_walk", "noise_bands", "relu_against_silu"]
+    names = ["forward_process", "loss_curve", "no_score_walk", "noise_bands"]
     names += ["reverse_trajectory", "samples_compared", "score_field"]
     assert drawn == {f"{name}.png" for name in names} | {"reverse_trajectory.gif"}
     with Image.open("out/images/reverse_trajectory.gif") as film:

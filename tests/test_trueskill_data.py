@@ -10,9 +10,10 @@ import pytest
 from elbolab.errors import UserError
 from tasks.trueskill import sources
 from tasks.trueskill.matches import Match, Rules, Season
-from tasks.trueskill.model import Model
+from tasks.trueskill.model import SkillModel
+from tasks.trueskill.options import League
 from tasks.trueskill.readers import parse_csv, parse_json, read_matches
-from tasks.trueskill.simulation import League, simulate
+from tasks.trueskill.simulation import simulate_league
 from tasks.trueskill.sources import find_matches, openfootball_url
 
 HEADER = "date,team1,team2,goals1,goals2"
@@ -84,7 +85,7 @@ def test_seasons_are_ordered_by_date_and_time_and_say_what_they_left_out():
     season = Season.of("test", matches, Rules())
     assert [match.time for match in season.matches] == ["15:00", "20:00"]
     assert season.teams == ("A", "B", "C")
-    assert [tuple(game) for game in season.games] == [(2, 0, 1), (1, 0, -1)]
+    assert [tuple(game) for game in season.rated] == [(2, 0, 1), (1, 0, -1)]
     assert (season.drawn, season.played, season.draw_rate) == (1, 3, pytest.approx(1 / 3))
     assert season.appearances() == [2, 1, 1]
     notes = "\n".join(season.notes)
@@ -92,7 +93,7 @@ def test_seasons_are_ordered_by_date_and_time_and_say_what_they_left_out():
     assert "1 of 3 matches drawn; dropped" in notes
     assert "skipped for want of a score, 1, all in unplayed.csv: 2020-01-05 B – C" in notes
     modelled = Season.of("test", matches, Rules("model"))
-    assert [game.y for game in modelled.games] == [0, 1, -1]
+    assert [match.y for match in modelled.rated] == [0, 1, -1]
     with pytest.raises(UserError, match="2020-01-01 B – C was drawn.*--draws drop or model"):
         Season.of("test", matches, Rules("refuse"))
     with pytest.raises(UserError, match="test has no match to rate: 2 in all, 1 without"):
@@ -209,7 +210,7 @@ def test_embedded_world_cup_is_what_openfootball_publishes(data_root):
 def test_simulated_league_meets_as_often_as_it_should():
     """Seed 0; the home share of equal teams is a fair coin's, to four standard errors."""
     league = League(teams=6, rounds=4)
-    matches, skills = simulate(league, Model(), np.random.default_rng(0))
+    matches, skills = simulate_league(league, SkillModel(), np.random.default_rng(0))
     assert set(skills) == {f"Team {n:02d}" for n in range(1, 7)}
     meetings = Counter((match.team1, match.team2) for match in matches)
     assert set(meetings.values()) == {2}
@@ -217,8 +218,8 @@ def test_simulated_league_meets_as_often_as_it_should():
     for day in {match.date for match in matches}:
         playing = [t for m in matches if m.date == day for t in (m.team1, m.team2)]
         assert sorted(playing) == sorted(skills)
-    equal = Model(sigma=1e-6, draw_margin=2.5)
-    matches, _ = simulate(League(10, 40), equal, np.random.default_rng(0))
+    equal = SkillModel(sigma=1e-6, draw_margin=2.5)
+    matches, _ = simulate_league(League(10, 40), equal, np.random.default_rng(0))
     count = len(matches)
     share = np.mean([match.goals == (0, 0) for match in matches])
     expected = 0.23582  # Φ(0.3) − Φ(−0.3), margin 2.5 over σ_t = 25/3

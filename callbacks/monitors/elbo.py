@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import EpochFigures, Rows, StageMonitor, curve_picture
 from elbolab.pictures import new_figure
 
 __all__ = ["ElboMonitor", "EvidenceMetric"]
@@ -101,32 +101,28 @@ class ElboMonitor(StageMonitor):
         return {"elbo": (rows["reconstruction"] - rows["kl"].sum(1)).mean()}
 
     def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        found = metric.compute()
-        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance", None)
+        terms = metric.compute()
+        # torchmetrics returns results of one element as scalars.
+        kl = terms.pop("kl_per_dimension").reshape(-1)
+        spread = terms.pop("posterior_mean_variance", None)
         if spread is not None:
-            found["active_units"] = (spread > self.active_unit_threshold).sum().double()
+            terms["active_units"] = (spread > self.active_unit_threshold).sum().double()
         each = {f"kl_dimension/{i:02d}": value for i, value in enumerate(kl)}
-        shown = {"elbo": found.pop("elbo"), **found}
+        shown = {"elbo": terms.pop("elbo"), **terms}
         return shown, each if stage != "train" and len(kl) > 1 else {}
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if not all(self.history.values()):
+        curves = self.curves(lambda epoch: -epoch["elbo"])
+        if not curves:
             return {}
+        title = "Negative ELBO per epoch"
         return {
-            "elbo_curve": _elbo_curve(self.history),
+            "elbo_curve": curve_picture(curves, "−ELBO [nats per image]", title),
             "kl_against_reconstruction": _kl_against_reconstruction(self.history["val"]),
         }
 
 
-def _elbo_curve(history: History) -> Figure:
-    curves = {
-        label: ([point["epoch"] for point in points], [-point["elbo"] for point in points])
-        for label, points in zip(("training", "validation"), history.values(), strict=True)
-    }
-    return curve_picture(curves, "−ELBO [nats per image]", "Negative ELBO per epoch")
-
-
-def _kl_against_reconstruction(points: list[dict[str, float]]) -> Figure:
+def _kl_against_reconstruction(points: list[EpochFigures]) -> Figure:
     figure = new_figure(6.0, 4.5)
     axes = figure.add_subplot()
     epochs, reconstruction, kl = (

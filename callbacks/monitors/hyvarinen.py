@@ -9,7 +9,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.contracts import ScoreBased, require
-from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import (
+    EpochFigures,
+    LabelledCurves,
+    Rows,
+    StageMonitor,
+    curve_picture,
+)
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure
 
@@ -22,7 +28,7 @@ class LevelMetric(Metric):
     Args:
         steps: K; levels are 1, …, K.
         bands: Number of bands.
-        names: What the quantities are called.
+        names: Of the quantities.
     """
 
     full_state_update = False
@@ -116,8 +122,8 @@ class HyvarinenMonitor(StageMonitor):
         return figures
 
 
-def _loss_curve(history: History) -> Figure:
-    curves = {}
+def _loss_curve(history: dict[str, list[EpochFigures]]) -> Figure:
+    curves: LabelledCurves = {}
     for label, points in zip(
         ("training, its shares of levels", "validation"), history.values(), strict=True
     ):

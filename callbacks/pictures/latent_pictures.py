@@ -8,15 +8,14 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.contracts import Conditional, LatentBased, image_data, require
-from callbacks.pictures.epoch_picture import EpochPicture, ValidationPicture
+from callbacks.contracts import LatentBased, LatentImages, require, require_data
+from callbacks.pictures.epoch_picture import ValidationPicture
 from callbacks.pictures.latent_space import principal_directions
 from callbacks.pictures.point_pictures import REACH
 from callbacks.pictures.score_field import check_levels, plane
 from elbolab.pictures import image_grid, image_rows, new_figure
-from lightning_modules.functional.guidance import check_guidance
 
-__all__ = ["DigitRows", "LatentField", "LatentProcess"]
+__all__ = ["LatentField", "LatentProcess"]
 
 
 class LatentField(ValidationPicture):
@@ -127,7 +126,8 @@ class LatentProcess(ValidationPicture):
 
     def _compared(self, trainer: Trainer, module: LatentBased, after: str) -> Figure:
         n = 3 * self.num_images
-        real = next(iter(image_data(trainer).val_dataloader()))[0][:n]
+        images = require_data(trainer, LatentImages, self).images
+        real = next(iter(images.val_dataloader()))[0][:n]
         sets = [
             module.codec.prior_samples(n, self._generator()),
             module.sample(n, self._generator()),
@@ -139,56 +139,6 @@ class LatentProcess(ValidationPicture):
 
     def _generator(self) -> Generator:
         return Generator().manual_seed(self.seed)
-
-
-class DigitRows(EpochPicture):
-    """Samples of every label, one row each, with growing guidance from block to block.
-
-    Every block starts from the same noise.
-
-    Args:
-        guidance: The weights w, one block each.
-        columns: Samples of each label in a block.
-        seed: Of the noise.
-        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
-    """
-
-    def __init__(
-        self,
-        guidance: Sequence[float] = (0.0, 0.5, 1.0, 2.0),
-        columns: int = 5,
-        seed: int = 0,
-        every_n_epochs: int = 10,
-    ) -> None:
-        super().__init__(every_n_epochs)
-        for weight in guidance:
-            check_guidance(weight)
-        self.guidance, self.columns, self.seed = list(guidance), columns, seed
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        require(pl_module, Conditional, self)
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        module = require(pl_module, Conditional, self)
-        n = module.classes * self.columns
-        y = torch.arange(n) // self.columns
-        blocks = [
-            module.sample(n, Generator().manual_seed(self.seed), y=y, guidance=weight)
-            .float()
-            .cpu()
-            .unflatten(0, (module.classes, self.columns))
-            for weight in self.guidance
-        ]
-        rows = {str(digit): row.numpy() for digit, row in enumerate(torch.cat(blocks, 1))}
-        title = f"Samples of each label with guidance w after epoch {trainer.current_epoch + 1}"
-        figure = image_rows(rows, title)
-        axes, block = figure.axes[0], self.columns * (blocks[0].shape[-1] + 1)
-        for number in range(1, len(blocks)):
-            axes.axvline(number * block - 0.5, color="tab:red", linewidth=2)
-        axes.set_xticks(
-            [(i + 0.5) * block for i in range(len(blocks))], [f"w = {w:g}" for w in self.guidance]
-        )
-        return {"digit_rows": figure}
 
 
 def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:

@@ -12,7 +12,7 @@ from torch import Tensor
 from callbacks.contracts import ScoreBased, TrueScore, require
 from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.pictures.point_pictures import REACH
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 from elbolab.pictures import new_figure
 from lightning_modules.functional.score import Score
 
@@ -82,11 +82,7 @@ def check_levels(levels: Sequence[int], module: ScoreBased, callback: object) ->
     Raises:
         UserError: Naming the level.
     """
-    highest = module.schedule.steps
-    for level in levels:
-        if not 1 <= level <= highest:
-            name = type(callback).__name__
-            raise UserError(f"{name}: levels must be between 1 and {highest}, got {level}.")
+    check_in(f"[1, {module.schedule.steps}]", **{f"{type(callback).__name__}.levels": levels})
 
 
 def _background(axes: Axes, log_density: np.ndarray) -> None:

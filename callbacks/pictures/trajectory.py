@@ -1,4 +1,4 @@
-"""What the forward and the reverse process do to a cloud of points."""
+"""A cloud of points on its way through the forward and the reverse process."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from callbacks.contracts import ScoreBased, TrueScore, require
 from callbacks.pictures.epoch_picture import ValidationPicture
 from callbacks.pictures.point_pictures import Frames, animation, cloud, snapshot_grid
 from callbacks.trainer_facts import run_of, writes_files
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.pictures import new_figure
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.samplers import EulerMaruyama, Sampler, ScoreFunction
@@ -48,11 +48,8 @@ class ScoreTrajectories(ValidationPicture):
         every_n_epochs: int = 20,
     ) -> None:
         super().__init__(num_points, every_n_epochs)
-        if num_points < 1 or snapshots < 2 or frames == 1 or frames < 0:
-            raise UserError(
-                "ScoreTrajectories needs num_points of at least 1 and snapshots and frames of at "
-                f"least 2 (frames 0: no animation), got {num_points}, {snapshots} and {frames}."
-            )
+        check_at_least_one(num_points=num_points)
+        check_in("[2, inf)", snapshots=snapshots, frames=frames or 2)  # 0: no animation
         self.num_points, self.snapshots = num_points, snapshots
         self.frames, self.seed = frames, seed
 

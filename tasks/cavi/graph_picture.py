@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
 from elbolab.pictures import new_figure
-from tasks.cavi.model import Weights
+from tasks.cavi.model import WeightPrior
 
 __all__ = ["graph_picture"]
 
@@ -34,7 +34,7 @@ EDGES = (("z", "s"), ("z", "x"), ("lambda", "s"), ("mu", "x"))
 SEEN = ("s", "x")
 
 
-def graph_picture(log: bool, weights: Weights) -> Figure:
+def graph_picture(log: bool, weights: WeightPrior) -> Figure:
     """Plates of N events and K components; grey is observed, a dot is a constant.
 
     Args:
@@ -63,7 +63,7 @@ def graph_picture(log: bool, weights: Weights) -> Figure:
     return figure
 
 
-def _weights(axes: Axes, weights: Weights) -> None:
+def _weights(axes: Axes, weights: WeightPrior) -> None:
     if weights.learned:
         _node(axes, 0.6, 2.3, "π", False)
         _arrow(axes, (0.6, 2.3), NODES["z"])

@@ -11,11 +11,12 @@ from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
 from elbolab.pictures import new_figure
+from tasks.arrays import Floats, Ints
 from tasks.cavi.events import Events
-from tasks.cavi.fitting import Fit
-from tasks.cavi.model import Model
-from tasks.cavi.posterior import Array, Indices, Posterior
+from tasks.cavi.model import EpicentreModel
+from tasks.cavi.posterior import VariationalPosterior
 from tasks.cavi.predictive import log_position, log_strength
+from tasks.cavi.problem import Fit
 from tasks.cavi.simulation import Truth
 
 __all__ = [
@@ -46,18 +47,18 @@ DEVIATIONS = 2
 """Standard deviations of an ellipse or a bar."""
 
 
-def colours(count: int) -> Array:
+def colours(count: int) -> Floats:
     """One colour ``(K, 3)`` for each component."""
     return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
 
 
-def _sizes(strengths: Array) -> Array:
+def _sizes(strengths: Floats) -> Floats:
     """Areas of points in proportion to the strength, 25 square points on average."""
     return 2 + 23 * strengths / max(float(strengths.mean()), 1e-12)
 
 
 def events_picture(
-    model: Model, q: Posterior, events: Events, r: Array, names: list[str]
+    model: EpicentreModel, q: VariationalPosterior, events: Events, r: Floats, names: list[str]
 ) -> Figure:
     """Events in the mixed colours of their responsibilities, epicentres, and ellipses.
 
@@ -92,13 +93,13 @@ def events_picture(
     return figure
 
 
-def _spreads(model: Model, q: Posterior) -> tuple[Array, Array]:
+def _spreads(model: EpicentreModel, q: VariationalPosterior) -> tuple[Floats, Floats]:
     """Standard deviations of an event around m_k, and of μ_k, ``(K,)`` each."""
     variance = 1 / q.mu.precision[0]
     return np.sqrt(variance + 1 / model.constants.tau), np.sqrt(variance)
 
 
-def _ellipses(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+def _ellipses(axes: Axes, model: EpicentreModel, q: VariationalPosterior, palette: Floats) -> None:
     for k, (event, epicentre) in enumerate(zip(*_spreads(model, q), strict=True)):
         x, y = q.mu.mean[0, k, :2]
         for std, width in ((event, 1.2), (epicentre, 2.5)):
@@ -110,7 +111,7 @@ def _ellipses(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
         axes.plot([], [], "o", color=palette[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
 
 
-def _bars(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+def _bars(axes: Axes, model: EpicentreModel, q: VariationalPosterior, palette: Floats) -> None:
     """Crosses at (m, E[λ]) as long as an event's and the epicentre's standard deviations."""
     lam = q.lam.mean[0]
     counts = (np.sqrt(lam), np.sqrt(q.lam.shape[0]) / q.lam.rate[0])
@@ -133,8 +134,7 @@ def elbo_picture(fit: Fit) -> Figure:
     figure = new_figure(6.5, 5)
     top, below = figure.subplots(2, 1, sharex=True)
     for restart in range(len(fit.elbo)):
-        points = [p for p in fit.trace if p.restart == restart and p.update in ("all", "estimate")]
-        passes, elbo = [p.passes for p in points], np.array([p.elbo for p in points])
+        passes, elbo = np.array(fit.curve_of(restart)).T
         best = restart == fit.winner
         style = BEST if best else OTHER
         top.plot(passes, elbo, ".-", markersize=3, label="best" if best else None, **style)
@@ -195,19 +195,19 @@ def components_picture(fits: dict[int, Fit]) -> Figure:
 
 
 def recovery_picture(
-    q: Posterior, truth: Truth, pairs: tuple[Indices, Indices], names: list[str]
+    q: VariationalPosterior, truth: Truth, pairs: tuple[Ints, Ints], names: list[str]
 ) -> Figure:
     """True values against the found ones, with ±2 standard deviations of the posterior."""
-    found, true = pairs
+    fitted, true = pairs
     figure = new_figure(8, 4)
     left, right = figure.subplots(1, 2)
-    std = DEVIATIONS / np.sqrt(q.mu.precision[0][found])
+    std = DEVIATIONS / np.sqrt(q.mu.precision[0][fitted])
     for i, name in enumerate(names):
-        mean = q.mu.mean[0][found, i]
+        mean = q.mu.mean[0][fitted, i]
         left.errorbar(truth.mu[true, i], mean, yerr=std, fmt="o", capsize=3, label=name)
-    spread = DEVIATIONS * np.sqrt(q.lam.shape[0][found]) / q.lam.rate[0][found]
+    spread = DEVIATIONS * np.sqrt(q.lam.shape[0][fitted]) / q.lam.rate[0][fitted]
     right.errorbar(
-        truth.lam[true], q.lam.mean[0][found], yerr=spread, fmt="o", color="C4", capsize=3
+        truth.lam[true], q.lam.mean[0][fitted], yerr=spread, fmt="o", color="C4", capsize=3
     )
     left.legend(fontsize=SMALL)
     for axes, what in ((left, "epicentre μ"), (right, "rate of strengths λ (count)")):
@@ -220,7 +220,9 @@ def recovery_picture(
     return figure
 
 
-def predictive_picture(model: Model, q: Posterior, events: Events, names: list[str]) -> Figure:
+def predictive_picture(
+    model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> Figure:
     """Predictive density of positions and of strengths over the events."""
     figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)
@@ -236,11 +238,13 @@ def predictive_picture(model: Model, q: Posterior, events: Events, names: list[s
     right.set_ylabel("probability")
     right.legend(fontsize=SMALL)
     right.grid(alpha=0.3)
-    figure.suptitle("Posterior predictive distribution of an event to come", fontsize=10)
+    figure.suptitle("VariationalPosterior predictive distribution of an event to come", fontsize=10)
     return figure
 
 
-def _curve(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+def _curve(
+    axes: Axes, model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> None:
     x = events.x[:, 0]
     grid = np.linspace(x.min(), x.max(), 4 * GRID)
     p = np.exp(log_position(model, q, grid[:, None])) @ q.pi.mean[0]
@@ -252,10 +256,12 @@ def _curve(axes: Axes, model: Model, q: Posterior, events: Events, names: list[s
     axes.grid(alpha=0.3)
 
 
-def _contours(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+def _contours(
+    axes: Axes, model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> None:
     """Log density of the first two coordinates: others integrate out of round Gaussians."""
     x = events.x[:, :2]
-    plane = Posterior(type(q.mu)(q.mu.mean[..., :2], q.mu.precision), q.lam, q.pi)
+    plane = VariationalPosterior(type(q.mu)(q.mu.mean[..., :2], q.mu.precision), q.lam, q.pi)
     sides = [np.linspace(*ends, GRID) for ends in zip(x.min(0), x.max(0), strict=True)]
     grid = np.stack(np.meshgrid(*sides), -1)
     log_p = log_position(model, plane, grid.reshape(-1, 2)) + np.log(q.pi.mean[0])

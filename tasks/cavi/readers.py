@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbolab.errors import UserError, did_you_mean
+from tasks.arrays import Floats
 from tasks.cavi.events import Events
-from tasks.cavi.posterior import Array
 
 __all__ = ["CsvEvents"]
 
@@ -73,11 +73,11 @@ class CsvEvents:
         if not found:
             raise UserError(f"{self.path} has no events: give a file with at least one.")
 
-    def _events(self, values: Array) -> Events:
+    def _events(self, values: Floats) -> Events:
         x = values[:, :-1]
         return Events(np.log(x) if self.log else x, values[:, -1])
 
-    def _numbers(self, lines: list[str], columns: list[int], first: int) -> Array:
+    def _numbers(self, lines: list[str], columns: list[int], first: int) -> Floats:
         """The wanted columns of some lines; one wrong cell is searched for only where one is."""
         try:
             values = np.loadtxt(
@@ -89,7 +89,7 @@ class CsvEvents:
             self._blame(lines, columns, first)
         return values
 
-    def _sound(self, values: Array) -> bool:
+    def _sound(self, values: Floats) -> bool:
         x, s = values[:, :-1], values[:, -1]
         good: NDArray[np.bool_] = (
             np.isfinite(values).all() & (s >= 0).all() & (s == s.round()).all()

@@ -1,41 +1,19 @@
-"""Events whose epicentres are known, to see how well they are found again."""
+"""Events whose epicentres are known, and how well a fit finds these again."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from elbolab.errors import UserError
+import numpy as np
+from numpy.random import Generator
+from scipy.optimize import linear_sum_assignment
+from scipy.special import xlogy
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
+from tasks.arrays import Floats, Ints
+from tasks.cavi.events import Events
+from tasks.cavi.model import EpicentreModel
+from tasks.cavi.options import Simulation
+from tasks.cavi.posterior import VariationalPosterior
 
-    from tasks.cavi.events import Events
-    from tasks.cavi.model import Model
-    from tasks.cavi.posterior import Array, Indices
-
-__all__ = ["Simulation", "Truth", "simulate"]
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What is drawn from the model where no file is given.
-
-    Args:
-        events: How many.
-        components: Super-epicentres, of equal weight unless weights are given or drawn.
-        dimensions: Of a position; 1 for log-normal distances.
-
-    Raises:
-        UserError: If one is not positive.
-    """
-
-    events: int = 1000
-    components: int = 4
-    dimensions: int = 2
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise UserError(f"simulation.{name} must be at least 1, got {value}.")
+__all__ = ["Truth", "accuracy", "match", "simulate_events"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +26,14 @@ class Truth:
         z: Each event's epicentre ``(N,)``.
     """
 
-    mu: "Array"
-    lam: "Array"
-    z: "Indices"
+    mu: Floats
+    lam: Floats
+    z: Ints
 
 
-def simulate(wanted: Simulation, model: "Model", generator: "Generator") -> tuple["Events", Truth]:
+def simulate_events(
+    wanted: Simulation, model: EpicentreModel, generator: Generator
+) -> tuple[Events, Truth]:
     """Draws epicentres and rates from the prior, and events from those.
 
     Args:
@@ -61,10 +41,6 @@ def simulate(wanted: Simulation, model: "Model", generator: "Generator") -> tupl
         model: The priors; ν has as many numbers as there are dimensions.
         generator: Source of all noise.
     """
-    import numpy as np
-
-    from tasks.cavi.events import Events
-
     k, d, given = wanted.components, wanted.dimensions, model.constants
     mu = model.nu + generator.standard_normal((k, d)) / np.sqrt(given.rho)
     lam = generator.gamma(given.alpha, 1 / given.beta, k)
@@ -72,3 +48,20 @@ def simulate(wanted: Simulation, model: "Model", generator: "Generator") -> tupl
     z = generator.choice(k, size=wanted.events, p=pi)
     x = mu[z] + generator.standard_normal((wanted.events, d)) / np.sqrt(given.tau)
     return Events(x, generator.poisson(lam[z]).astype(float)), Truth(mu, lam, z)
+
+
+def match(model: EpicentreModel, q: VariationalPosterior, truth: Truth) -> tuple[Ints, Ints]:
+    """Pairs of components, fitted and true, with the least divergence in all.
+
+    What a pair costs is the divergence of an event's distribution under the fit from that under
+    the truth: τ/2 ‖m − μ‖² and that of two Poissons, λ log(λ/λ̂) − λ + λ̂.
+    """
+    square = ((q.mu.mean[0][:, None] - truth.mu) ** 2).sum(-1)
+    fitted, lam = q.lam.mean[0][:, None], truth.lam
+    poisson = xlogy(lam, lam) - lam * np.log(fitted) - lam + fitted
+    return linear_sum_assignment(model.constants.tau / 2 * square + poisson)
+
+
+def accuracy(pairs: tuple[Ints, Ints], label: Ints, z: Ints) -> float:
+    """Share of events whose likeliest component is the one that generated them."""
+    return sum(float(((label == k) & (z == j)).mean()) for k, j in zip(*pairs, strict=True))

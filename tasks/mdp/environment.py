@@ -11,16 +11,16 @@ from scipy import sparse
 from elbolab.errors import UserError
 from tasks.mdp.model import MDP
 
-__all__ = ["Model", "SpaceExploration", "mdp_of", "space_exploration"]
+__all__ = ["OutcomeTable", "SpaceExploration", "mdp_of", "space_exploration"]
 
-Model = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
+OutcomeTable = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
 """Gymnasium's ``P``: state → action → (probability, next state, reward, terminated)."""
 
 STATES, ACTIONS = ("FullEnergy", "LowEnergy", "Depleted"), ("Conserve", "Explore")
 FULL, LOW, DEPLETED = range(3)
 CONSERVE, EXPLORE = range(2)
 
-SPACE: Model = {
+SPACE: OutcomeTable = {
     FULL: {
         CONSERVE: [(1.0, FULL, 1.0, False)],
         EXPLORE: [(0.5, LOW, 2.0, False), (0.5, FULL, 2.0, False)],
@@ -109,8 +109,14 @@ def mdp_of(env: Any, gamma: float) -> MDP:
     names = getattr(base, "state_names", tuple(map(str, range(S)))) + ("end",) * (size - S)
     start = np.pad(base.initial_state_distrib, (0, size - S)) if _has_start(base) else None
     return MDP(
-        *(stacked, r[:size], gamma, sorted(dead | set(range(S, size))), names),
-        *(getattr(base, "action_names", None), start, _grid(base)),
+        stacked,
+        r[:size],
+        gamma,
+        terminal=sorted(dead | set(range(S, size))),
+        states=names,
+        actions=getattr(base, "action_names", None),
+        start=start,
+        shape=_grid(base),
     )
 
 

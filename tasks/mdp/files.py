@@ -81,7 +81,15 @@ def _read_json(path: Path, gamma: float | None) -> MDP:
     for state in found.get("start", {}):
         _index(state, place)
     ends = [_index(state, place) for state in terminal]
-    return MDP(P, R, _discount(found.get("gamma"), gamma), ends, states, actions, start)
+    return MDP(
+        P,
+        R,
+        _discount(found.get("gamma"), gamma),
+        terminal=ends,
+        states=states,
+        actions=actions,
+        start=start,
+    )
 
 
 def _outcomes(table: Any) -> Any:
@@ -123,7 +131,15 @@ def _read_npz(path: Path, gamma: float | None) -> MDP:
     states, actions = (found[k].tolist() if k in found else None for k in ("states", "actions"))
     ends = np.ravel(found.get("terminal", ())).astype(int).tolist()
     value = _discount(found.get("gamma"), gamma)
-    return MDP(P, found["rewards"], value, ends, states, actions, found.get("start"))
+    return MDP(
+        P,
+        found["rewards"],
+        value,
+        terminal=ends,
+        states=states,
+        actions=actions,
+        start=found.get("start"),
+    )
 
 
 def _csr(found: dict[str, Any], shape: tuple[int, ...]) -> sparse.csr_array:

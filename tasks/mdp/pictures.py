@@ -1,4 +1,4 @@
-"""Pictures of a solved process; values in units of reward."""
+"""Pictures of a solved process and of policy gradient; values in units of reward."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,10 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from elbolab.pictures import new_figure
-from tasks.mdp.model import MDP, Array, Policy
-from tasks.mdp.solvers import Solution
+from tasks.arrays import Floats, Ints
+from tasks.mdp.model import MDP
+from tasks.mdp.solution import Solution
 
-__all__ = ["contraction_picture", "orders_picture", "policy_picture", "sweeps_picture"]
+__all__ = [
+    "contraction_picture",
+    "gap_picture",
+    "norm_picture",
+    "orders_picture",
+    "policy_picture",
+    "sweeps_picture",
+]
 
 LINES = 12
 """States drawn as curves; of more, evenly chosen ones."""
@@ -25,7 +33,7 @@ SMALL = 8
 """Size of names and legends, in points of type."""
 
 
-def sweeps_picture(mdp: MDP, values: Array) -> Figure:
+def sweeps_picture(mdp: MDP, values: Floats) -> Figure:
     """Values after each iteration.
 
     Args:
@@ -49,12 +57,12 @@ def sweeps_picture(mdp: MDP, values: Array) -> Figure:
     return figure
 
 
-def policy_picture(mdp: MDP, policy: Policy, v: Array, q: Array) -> Figure:
+def policy_picture(mdp: MDP, policy: Ints, v: Floats, q: Floats) -> Figure:
     """The greedy policy: arrows on a grid, or a table of what each action costs."""
     return _grid(mdp, policy, v) if mdp.shape else _table(mdp, policy, v, q)
 
 
-def _table(mdp: MDP, policy: Policy, v: Array, q: Array) -> Figure:
+def _table(mdp: MDP, policy: Ints, v: Floats, q: Floats) -> Figure:
     alive = np.flatnonzero(~mdp.terminal)
     loss = q[alive] - v[alive, None]
     few = len(alive) <= LABELLED
@@ -73,7 +81,7 @@ def _table(mdp: MDP, policy: Policy, v: Array, q: Array) -> Figure:
     return figure
 
 
-def _grid(mdp: MDP, policy: Policy, v: Array) -> Figure:
+def _grid(mdp: MDP, policy: Ints, v: Floats) -> Figure:
     rows, columns = mdp.shape or (1, mdp.S)
     cells = rows * columns
     figure = new_figure(1.6 + 0.62 * columns, 1.2 + 0.62 * rows)
@@ -100,7 +108,7 @@ def _grid(mdp: MDP, policy: Policy, v: Array) -> Figure:
     return figure
 
 
-def _directions(mdp: MDP) -> Array:
+def _directions(mdp: MDP) -> Floats:
     """Where each action leads on the grid, ``(A, 2)`` rows and columns.
 
     The axis on which the moves to neighbours, over all states, have the largest mean.
@@ -124,7 +132,7 @@ def contraction_picture(
 
     Args:
         mdp: The process.
-        solution: What a solver found.
+        solution: What a solver arrived at.
         horizon: H of the certificate.
         exact: A solution to rounding, to measure errors from; they are left out without it.
     """
@@ -170,8 +178,8 @@ def orders_picture(
     lengths = 1 / (1 - np.array(gammas))
     axes.set_xscale("log")
     axes.set_xlim(lengths[0] / 1.2, lengths[-1] * 1.2)
-    for name, found in sweeps.items():
-        axes.loglog(lengths, found, "o-", markersize=4, label=name)
+    for name, counts in sweeps.items():
+        axes.loglog(lengths, counts, "o-", markersize=4, label=name)
     axes.set_xticks(lengths, [f"{gamma:g}" for gamma in gammas], fontsize=SMALL)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("discount γ, at 1/(1 − γ)")
@@ -179,4 +187,45 @@ def orders_picture(
     axes.set_title(f"Value iteration to ±{tolerance:.0e}, by the order of backups", fontsize=10)
     axes.legend(fontsize=SMALL)
     axes.grid(alpha=0.3)
+    return figure
+
+
+def _band(ylabel: str, title: str, values: Floats) -> Figure:
+    """Every column thin, their mean thick, over updates."""
+    figure = new_figure(6.5, 4)
+    axes = figure.add_subplot()
+    if values.shape[1] > 1:
+        axes.plot(values, color="C0", alpha=0.25, linewidth=0.8)
+        axes.plot([], [], color="C0", alpha=0.4, linewidth=0.8, label="each seed")
+        axes.plot(values.mean(axis=1), color="C0", linewidth=2, label="mean over seeds")
+        axes.legend(fontsize=SMALL)
+    else:
+        axes.plot(values[:, 0], color="C0", linewidth=2)
+    axes.set_xlabel("updates")
+    axes.set_ylabel(ylabel)
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def gap_picture(objective: Floats, best: float | None) -> Figure:
+    """v_* − J(θ) per update on a logarithmic axis, or J(θ) where v_* is not known.
+
+    Args:
+        objective: ``(updates, K)``.
+        best: Σ_s d(s) v_*(s), or None.
+    """
+    if best is None:
+        return _band("mean discounted return of an update", "Return while learning", objective)
+    gap = np.maximum(best - objective, 1e-16 * max(1.0, abs(best)))
+    figure = _band(r"gap $J(\pi_*) - J(\theta)$", "Gap to the optimum after each update", gap)
+    figure.axes[0].set_yscale("log")
+    return figure
+
+
+def norm_picture(norm: Floats) -> Figure:
+    """‖∇J‖ as used, ``(updates, K)``."""
+    figure = _band("‖∇J‖₂, as used", "Norm of the gradient of each update", norm)
+    if (norm > 0).all():
+        figure.axes[0].set_yscale("log")
     return figure

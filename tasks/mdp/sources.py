@@ -1,22 +1,24 @@
+# ruff: noqa: N806  capitals are the symbols of the formulas
 """Where a decision process comes from by name."""
 
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
+import numpy as np
+from numpy.random import Generator
+from scipy import sparse
 
+import tasks.environments  # noqa: F401  makes SpaceExploration-v0 known
 from elbolab.errors import UserError, did_you_mean
 from tasks.mdp.environment import mdp_of
 from tasks.mdp.files import read_mdp
-from tasks.mdp.garnet import Garnet, random_mdp
 from tasks.mdp.model import MDP
+from tasks.mdp.options import Garnet
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
-
-__all__ = ["GAMMA", "SPACE", "find_environment", "find_mdp", "is_environment"]
+__all__ = ["GAMMA", "find_environment", "find_mdp", "is_environment", "random_mdp"]
 
 SPACE, GARNET = "space-exploration", "garnet"
 
@@ -52,7 +54,7 @@ def find_environment(name: str) -> Any:
         ) from error
 
 
-def find_mdp(name: str, gamma: float | None, size: Garnet, generator: "Generator") -> MDP:
+def find_mdp(name: str, gamma: float | None, size: Garnet, generator: Generator) -> MDP:
     """Reads or builds a process.
 
     Args:
@@ -71,3 +73,15 @@ def find_mdp(name: str, gamma: float | None, size: Garnet, generator: "Generator
     if name == SPACE:
         return mdp_of(find_environment("SpaceExploration-v0"), 0.5 if gamma is None else gamma)
     return mdp_of(find_environment(name), GAMMA if gamma is None else gamma)
+
+
+def random_mdp(size: Garnet, gamma: float, generator: Generator) -> MDP:
+    """Successors uniform, probabilities exponential and normalised, rewards standard normal."""
+    pairs, b = size.states * size.actions, size.branching
+    p = generator.standard_exponential((pairs, b))
+    p /= p.sum(axis=1, keepdims=True)
+    indices = generator.integers(0, size.states, pairs * b, dtype=np.int32)
+    indptr = np.arange(0, pairs * b + 1, b, dtype=np.int32)
+    P = sparse.csr_array((p.ravel(), indices, indptr), shape=(pairs, size.states))
+    P.sum_duplicates()
+    return MDP(P, generator.standard_normal((size.states, size.actions)), gamma)

@@ -7,14 +7,15 @@ from datetime import date
 from typing import Literal
 
 from elbolab.errors import UserError
-from tasks.trueskill.model import Game
+from tasks.trueskill.model import RatedMatch
 
 __all__ = ["Draws", "Match", "Rules", "Season"]
 
 Draws = Literal["drop", "model", "refuse"]
 """What happens to drawn matches."""
 
-Score = tuple[int, int]
+Goals = tuple[int, int]
+"""Of the first team and of the second."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Match:
     date: str
     team1: str
     team2: str
-    goals: Score | None
+    goals: Goals | None
     time: str = ""
-    extra_time: Score | None = None
-    penalties: Score | None = None
+    extra_time: Goals | None = None
+    penalties: Goals | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -89,9 +90,9 @@ class Season:
 
     Attributes:
         name: For titles.
-        teams: Names in alphabetical order; a `Game` holds places in it.
+        teams: Names in alphabetical order; a `RatedMatch` holds places in it.
         matches: The rated matches.
-        games: The same as indices and results.
+        rated: The same as indices and results.
         drawn: Drawn matches among all that were played.
         played: All that were played.
         unplayed: Matches without a score, left out.
@@ -101,7 +102,7 @@ class Season:
     name: str
     teams: tuple[str, ...]
     matches: list[Match]
-    games: list[Game]
+    rated: list[RatedMatch]
     drawn: int
     played: int
     unplayed: list[Match]
@@ -128,12 +129,12 @@ class Season:
             )
         teams = tuple(sorted({team for m in ordered for team in (m.team1, m.team2)}))
         place = {team: index for index, team in enumerate(teams)}
-        rated = [ordered[k] for k in kept]
-        games = [
-            Game(place[m.team1], place[m.team2], results[k])
-            for k, m in zip(kept, rated, strict=True)
+        decided = [ordered[k] for k in kept]
+        rated = [
+            RatedMatch(place[m.team1], place[m.team2], results[k])
+            for k, m in zip(kept, decided, strict=True)
         ]
-        season = cls(name, teams, rated, games, results.count(0), len(ordered), unplayed)
+        season = cls(name, teams, decided, rated, results.count(0), len(ordered), unplayed)
         season.notes += _notes(season, given != ordered, rules)
         return season
 
@@ -144,7 +145,7 @@ class Season:
 
     def appearances(self) -> list[int]:
         """Rated matches of each team."""
-        counts = Counter(team for game in self.games for team in game[:2])
+        counts = Counter(team for match in self.rated for team in match[:2])
         return [counts[index] for index in range(len(self.teams))]
 
 

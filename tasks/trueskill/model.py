@@ -1,4 +1,4 @@
-"""The model's hyper-parameters and its two elementary quantities: a rating and a game.
+"""The model's hyper-parameters and its two elementary quantities: a rating and a result.
 
     s_i ~ N(μ_i, σ_i²)        skill of team i
     t | s_1, s_2 ~ N(s_1 − s_2 + h, σ_t²)
@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 
-__all__ = ["MU", "SIGMA", "Game", "Model", "Rating", "check_rating"]
+__all__ = ["MU", "SIGMA", "RatedMatch", "Rating", "SkillModel", "prior_rating"]
 
 MU = 25.0
 """Mean skill before the first match, in points; Herbrich et al. (2006)."""
@@ -35,7 +35,7 @@ class Rating(NamedTuple):
         return math.sqrt(self.variance)
 
 
-class Game(NamedTuple):
+class RatedMatch(NamedTuple):
     """One match: the indices of both teams and ``y``, +1 if the first won, −1 if it lost, 0."""
 
     first: int
@@ -44,7 +44,7 @@ class Game(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
+class SkillModel:
     """Hyper-parameters, all in points.
 
     Args:
@@ -68,15 +68,9 @@ class Model:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not math.isfinite(value):
-                raise UserError(f"{name} must be a finite number, got {value}.")
-        for name in ("sigma", "sigma_t"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} must be positive, got {getattr(self, name)}.")
-        for name in ("draw_margin", "drift"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must not be negative, got {getattr(self, name)}.")
+        check_in("(-inf, inf)", mu=self.mu, home_advantage=self.home_advantage)
+        check_in("(0, inf)", sigma=self.sigma, sigma_t=self.sigma_t)
+        check_in("[0, inf)", draw_margin=self.draw_margin, drift=self.drift)
 
     @property
     def prior(self) -> Rating:
@@ -84,15 +78,12 @@ class Model:
         return Rating(self.mu, self.sigma**2)
 
 
-def check_rating(mean: float, std: float, team: str) -> Rating:
-    """The belief N(mean, std²) about a team.
+def prior_rating(mean: float, std: float, team: str) -> Rating:
+    """The belief N(mean, std²) that a person states about a team.
 
     Raises:
         UserError: If it is none.
     """
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-        raise UserError(
-            f"prior of {team} must be a finite mean and a positive standard deviation, "
-            f"got {mean} and {std}."
-        )
+    check_in("(-inf, inf)", **{f"mean of {team}'s prior": mean})
+    check_in("(0, inf)", **{f"standard deviation of {team}'s prior": std})
     return Rating(float(mean), float(std) ** 2)

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from elbolab.pictures import new_figure
+from tasks.arrays import Floats
 from tasks.trueskill.evaluation import FIRST, Calibration, Forecast
+from tasks.trueskill.filtering import OrderStudy, ranks
 from tasks.trueskill.model import Rating
-from tasks.trueskill.order import OrderStudy, ranks
 
 __all__ = [
     "calibration_picture",
@@ -118,14 +118,14 @@ def prediction_rate_picture(
     return figure
 
 
-def calibration_picture(found: Calibration, forecast: Forecast) -> Figure:
+def calibration_picture(bins: Calibration, forecast: Forecast) -> Figure:
     """What was predicted against what happened, with 95 % intervals and the count of each bin."""
     figure = new_figure(5, 5.4)
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], ":", color="grey", label="perfect")
-    errors = [found.observed - found.low, found.high - found.observed]
+    errors = [bins.observed - bins.low, bins.high - bins.observed]
     top.errorbar(
-        found.predicted, found.observed, yerr=errors, fmt="o", capsize=3, label="with 95 % interval"
+        bins.predicted, bins.observed, yerr=errors, fmt="o", capsize=3, label="with 95 % interval"
     )
     top.set_ylim(-0.03, 1.03)
     top.set_ylabel("share that happened")
@@ -133,14 +133,14 @@ def calibration_picture(found: Calibration, forecast: Forecast) -> Figure:
     top.set_title(f"Calibration of one-step-ahead predictions: {what}", fontsize=10)
     top.legend(fontsize=SMALL, loc="lower right")
     top.grid(alpha=0.3)
-    below.bar(found.predicted, found.count, width=0.04)
+    below.bar(bins.predicted, bins.count, width=0.04)
     below.set_ylabel("count")
     below.set_xlabel("predicted probability")
     return figure
 
 
-def truth_picture(truth: NDArray[np.float64], ratings: Sequence[Rating], covered: float) -> Figure:
-    """Known skills of a simulated league against what was found, with 95 % intervals."""
+def truth_picture(truth: Floats, ratings: Sequence[Rating], covered: float) -> Figure:
+    """Known skills of a simulated league against what was inferred, with 95 % intervals."""
     figure = new_figure(5, 5)
     axes = figure.add_subplot()
     means, stds = np.array([r.mean for r in ratings]), np.array([r.std for r in ratings])

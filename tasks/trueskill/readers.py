@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from elbolab.errors import UserError, did_you_mean
-from tasks.trueskill.matches import Match, Score
+from tasks.trueskill.matches import Goals, Match
 
 __all__ = ["parse_csv", "parse_json", "read_matches"]
 
@@ -70,7 +70,7 @@ def _from_json(entry: Any, where: str) -> Match:
     return Match(date, one, two, ft, str(fields.get("time") or ""), et, p)
 
 
-def _pair(value: Any, where: str) -> Score | None:
+def _pair(value: Any, where: str) -> Goals | None:
     if value is None:
         return None
     whole = isinstance(value, list) and all(type(x) is int and x >= 0 for x in value)
@@ -114,7 +114,7 @@ def _from_row(row: Mapping[str, str | None], where: str) -> Match:
     return Match(date, one, two, goals, cells["time"], extra, penalties)
 
 
-def _numbers(one: str, two: str, where: str) -> Score | None:
+def _numbers(one: str, two: str, where: str) -> Goals | None:
     if not one and not two:
         return None
     if not (one.isdecimal() and two.isdecimal()):
