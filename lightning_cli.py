@@ -53,6 +53,9 @@ __all__ = ["ElbolabCLI", "run"]
 CHOSEN_RUN = "ELBOLAB_CHOSEN_RUN"
 """Environment variable by which a fit's first process tells the others its run directory."""
 
+LOST = re.compile("gloo|NCCL|[Cc]onnection (closed|reset|refused)|Broken pipe")
+"""What torch says of an exchange whose other side is gone."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a disk without room, mostly without naming a file."""
 
@@ -252,6 +255,13 @@ class ElbolabCLI(LightningCLI):
             if isinstance(stop, MisconfigurationException):
                 raise UserError(" ".join(str(stop).split())) from stop
             raise
+        except RuntimeError as error:
+            if self.trainer.world_size == 1 or not LOST.search(str(error)):
+                raise
+            raise UserError(
+                "another process of this fit has died or cannot be reached any more. The same "
+                "command with --ckpt_path auto goes on from the last epoch that ended."
+            ) from error
         except OSError as error:
             if not self._is_about_the_run(error):
                 raise
