@@ -47,11 +47,15 @@ from elbolab.run_choice import (
 )
 from elbolab.run_directory import RunDirectory
 from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.stored_options import name_classes
 
 __all__ = ["ElbolabCLI", "run"]
 
 CHOSEN_RUN = "ELBOLAB_CHOSEN_RUN"
 """Environment variable by which a fit's first process tells the others its run directory."""
+
+LOST = re.compile("gloo|NCCL|[Cc]onnection (closed|reset|refused)|Broken pipe")
+"""What torch says of an exchange whose other side is gone."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a disk without room, mostly without naming a file."""
@@ -185,6 +189,7 @@ class ElbolabCLI(LightningCLI):
         check_trainer(vars(config.trainer))
         if config.ckpt_path is None and self._command == "fit" and _requeued():
             config.ckpt_path = "auto"
+        name_classes(config.as_dict())
         self.run, self.fresh = self._choose_run(config)
         self.ckpt_path = choose_checkpoint(self._command, config.ckpt_path, self.run)
 
@@ -259,6 +264,13 @@ class ElbolabCLI(LightningCLI):
             if isinstance(stop, MisconfigurationException):
                 raise UserError(" ".join(str(stop).split())) from stop
             raise
+        except RuntimeError as error:
+            if self.trainer.world_size == 1 or not LOST.search(str(error)):
+                raise
+            raise UserError(
+                "another process of this fit has died or cannot be reached any more. The same "
+                "command with --ckpt_path auto goes on from the last epoch that ended."
+            ) from error
         except OSError as error:
             if not self._is_about_the_run(error):
                 raise
