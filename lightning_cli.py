@@ -28,6 +28,8 @@ from callbacks.profiling import Unprofiled, check_for_gpus_once
 from callbacks.resume import ExactResume
 from callbacks.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
+from callbacks.training_loop import LeanLoop
+from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain
 from elbolab.run_choice import RUNS, choose_checkpoint, choose_run, discard_unless_trained
@@ -45,6 +47,7 @@ def run(args: list[str]) -> None:
     Raises:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
+    flush_denormals()  # first: torch's threads take it over when they start
     _quieten()
     check_for_gpus_once()
     _import_rooms()
@@ -161,7 +164,11 @@ class ElbolabCLI(LightningCLI):
     def _last_callbacks(self) -> list[Any]:
         """After the experiment's own, so that what those log is recorded and saved."""
         config = self._own_config()
-        found: list[Any] = [RunRecord(self._shared_config()), ExactResume(config.seed_everything)]
+        found: list[Any] = [
+            LeanLoop(),
+            RunRecord(self._shared_config()),
+            ExactResume(config.seed_everything),
+        ]
         if self._command == "predict":
             labels = [config.labels] if isinstance(config.labels, int) else config.labels
             found.append(

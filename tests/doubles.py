@@ -3,7 +3,10 @@
 import os
 import signal
 
+from typing import Any
+
 from pytorch_lightning import Callback, LightningModule
+from torch.optim.lr_scheduler import LinearLR
 
 
 class StopAt(Callback):
@@ -35,3 +38,98 @@ class Bomb:
 
     def __reduce__(self):
         return (open, (str(self.path), "w"))
+
+
+HOOK_CALLS: list[Any] = []
+"""What `RecordHooks` saw, in order."""
+
+HOOKS = [
+    name
+    for name in vars(Callback)
+    if name.startswith("on_") and "checkpoint" not in name and name != "on_exception"
+]
+
+
+class RecordHooks(Callback):
+    """Notes every hook that is called, of callbacks and of the module, with where it was."""
+
+
+def _noting(name):
+    def note(self, trainer, pl_module, *args):
+        fit = trainer.fit_loop
+        batch = fit.epoch_loop.batch_progress
+        optimiser = fit.epoch_loop.automatic_optimization.optim_progress.optimizer
+        HOOK_CALLS.append(
+            (
+                name,
+                pl_module._current_fx_name,
+                trainer.global_step,
+                trainer.current_epoch,
+                str((batch.state_dict(), optimiser.state_dict(), fit.epoch_progress.state_dict())),
+                [arg for arg in args if isinstance(arg, int)],
+                [sorted(arg) for arg in args if isinstance(arg, dict)],
+                [type(arg).__name__ for arg in args],
+            )
+        )
+
+    return note
+
+
+for _name in HOOKS:
+    setattr(RecordHooks, _name, _noting(_name))
+
+
+class LogEverywhere(Callback):
+    """Logs by steps and by epochs, from several hooks, and not at every step."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.log("start", float(batch_idx), on_step=True, on_epoch=True)
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer):
+        self.log("zero", float(trainer.global_step), on_step=True, on_epoch=False)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if batch_idx % 4 == 1:
+            self.log("end", outputs["loss"], prog_bar=True, on_step=True, on_epoch=True)
+        HOOK_CALLS.append({k: float(v) for k, v in sorted(trainer.callback_metrics.items())})
+        HOOK_CALLS.append(sorted(trainer.progress_bar_metrics.items()))
+        HOOK_CALLS.append({k: float(v) for k, v in sorted(trainer.logged_metrics.items())})
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.log("end", -1.0, on_step=False, on_epoch=True)
+
+
+class AskToStop(Callback):
+    """Sets ``should_stop`` in the midst of an epoch."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 9:
+            trainer.should_stop = True
+
+
+class SkipRest(Callback):
+    """Lets the module skip the rest of each epoch from its sixth batch on."""
+
+    def setup(self, trainer, pl_module, stage):
+        pl_module.on_train_batch_start = lambda batch, batch_idx: -1 if batch_idx == 5 else None
+
+
+class ScheduleBySteps(Callback):
+    """Adds a learning-rate schedule that moves with every step."""
+
+    def on_fit_start(self, trainer, pl_module):
+        schedule = LinearLR(trainer.optimizers[0], total_iters=20)
+        trainer.strategy.lr_scheduler_configs.append(_by_steps(schedule))
+
+
+def _by_steps(schedule):
+    from pytorch_lightning.utilities.types import LRSchedulerConfig
+
+    return LRSchedulerConfig(schedule, interval="step", frequency=2)
+
+
+class WithoutBackward(Callback):
+    """Skips backward passes, as Lightning's stochastic weight averaging does in its last epoch."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        trainer.fit_loop._skip_backward = True
