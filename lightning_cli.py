@@ -22,11 +22,11 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 import callbacks
 import datamodules
 import lightning_modules
-from callbacks.checkpoints import SafeCheckpointIO, check_fits
-from callbacks.predictions import PredictionWriter
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger, RunRecord
+from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.predictions import PredictionWriter
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.resume import ExactResume
+from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.trainer_facts import in_trial
 from callbacks.training_loop import LeanLoop
 from elbolab.denormals import flush_denormals

@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from training_loop import Stopwatch
 
-from callbacks.checkpoints import SafeCheckpointIO
-from callbacks.elbo import ElboMonitor
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger
+from callbacks.monitors.elbo import ElboMonitor
+from callbacks.run.checkpoints import SafeCheckpointIO
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.resume import ExactResume
+from callbacks.run.run_record import RunLogger
 from datamodules.mnist import MNISTDataModule
 from elbolab.run_directory import RunDirectory
 from lightning_modules.functional.bounds import ImportanceWeighted

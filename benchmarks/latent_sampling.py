@@ -16,7 +16,7 @@ from statistics import median
 import torch
 from torch import Generator
 
-from callbacks.generation_quality import Judge, frechet_distance
+from callbacks.monitors.generation_quality import Judge, frechet_distance
 from datamodules.latents import LatentDataModule
 from lightning_modules.conditional_score import ConditionalScore
 from lightning_modules.functional.samplers import (

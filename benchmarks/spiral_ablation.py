@@ -17,9 +17,9 @@ import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from callbacks.hyvarinen import HyvarinenMonitor
-from callbacks.resume import ExactResume
-from callbacks.spiral_quality import SpiralQuality
+from callbacks.monitors.hyvarinen import HyvarinenMonitor
+from callbacks.monitors.spiral_quality import SpiralQuality
+from callbacks.run.resume import ExactResume
 from datamodules.spiral import SpiralDataModule
 from lightning_modules.functional.levels import FineLevels, UniformLevels, UniformWeight
 from lightning_modules.functional.score_matching import Denoising, Sliced

@@ -30,13 +30,13 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from callbacks.checkpoints import BestCheckpoint, SafeCheckpointIO
-from callbacks.elbo import ElboMonitor
-from callbacks.latent_space import LatentSpace
-from callbacks.pictures import Reconstructions, SampleGrid
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger, RunRecord
+from callbacks.monitors.elbo import ElboMonitor
+from callbacks.pictures.epoch_picture import Reconstructions, SampleGrid
+from callbacks.pictures.latent_space import LatentSpace
+from callbacks.run.checkpoints import BestCheckpoint, SafeCheckpointIO
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.resume import ExactResume
+from callbacks.run.run_record import RunLogger, RunRecord
 from datamodules.mnist import MNISTDataModule
 from elbolab.run_directory import RunDirectory
 from lightning_cli import PROGRESS_REFRESH

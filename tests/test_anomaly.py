@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
-from callbacks.anomaly import gathered
+from callbacks.monitors.anomaly import gathered
 from datamodules.anomaly import AnomalyDataModule, GlyphsAgainstLetters
 from datamodules.images import ImageDataModule
 from elbolab.errors import UserError

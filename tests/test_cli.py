@@ -230,7 +230,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_does_not_run(workplace, cap
 
 
 def test_a_picture_that_the_model_cannot_give_is_refused_by_name(workplace, capsys):
-    options = ["--trainer.callbacks+=callbacks.pictures.SampleGrid", "--model", "doubles.Mute"]
+    options = ["--trainer.callbacks+=SampleGrid", "--model", "doubles.Mute"]
     typed = ["fit", "--data", "GlyphDataModule", *SMALL[:10], *SMALL[14:], *options]
     assert "SampleGrid needs a module with sample(); Mute has none" in refused(typed, capsys)
 

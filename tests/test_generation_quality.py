@@ -14,8 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 from test_ddp import TWO, command
 
 import cli
-from callbacks.accuracy import ClassMetric
-from callbacks.generation_quality import GenerationQuality, frechet_distance
+from callbacks.monitors.accuracy import ClassMetric
+from callbacks.monitors.generation_quality import GenerationQuality, frechet_distance
 from elbolab.errors import UserError
 from lightning_modules.classifier import DigitClassifier
 from lightning_modules.functional.coverage import coverage, recall

@@ -12,7 +12,7 @@ from conftest import ROOT
 from PIL import Image
 
 import cli
-from callbacks.hyvarinen import LevelMetric
+from callbacks.monitors.hyvarinen import LevelMetric
 from elbolab.errors import UserError
 from lightning_modules.functional.samplers import HeunFlow
 from lightning_modules.functional.schedule import LinearSchedule
@@ -30,8 +30,8 @@ QUICK = [
 ]
 """Options that shrink the spiral experiment to 15 steps an epoch and 30 levels."""
 
-METRICS = ["callbacks.hyvarinen.HyvarinenMonitor", "callbacks.spiral_quality.SpiralQuality"]
-BEST = "callbacks.checkpoints.BestCheckpoint"
+METRICS = ["HyvarinenMonitor", "SpiralQuality"]
+BEST = "BestCheckpoint"
 
 
 def callbacks(*more: str) -> list[str]:
@@ -199,8 +199,8 @@ def test_the_other_losses_are_one_option(workplace, loss):
 
 
 def test_every_picture_is_drawn(workplace):
-    chosen = ["callbacks.score_field.ScoreField", "callbacks.trajectory.ScoreTrajectories",
-              "callbacks.spiral_activations.ReluAgainstSilu"]  # fmt: skip
+    chosen = ["ScoreFieldPicture", "ScoreTrajectories",
+              "ReluAgainstSilu"]  # fmt: skip
     given = json.loads(callbacks(*chosen)[1])
     given[3]["init_args"] = {"levels": [2, 30], "arrows": 5}
     given[4]["init_args"] = {"num_points": 20, "frames": 4, "snapshots": 3}

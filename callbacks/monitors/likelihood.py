@@ -8,8 +8,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.anomaly import in_distribution
-from callbacks.stage_monitor import Rows, StageMonitor, curve_picture
+from callbacks.monitors.anomaly import in_distribution
+from callbacks.monitors.stage_monitor import Rows, StageMonitor, curve_picture
 from lightning_modules.functional.dequantization import bits_per_dim
 
 __all__ = ["LikelihoodMetric", "LikelihoodMonitor"]

@@ -9,9 +9,9 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 from torch.optim import Adam
 
-from callbacks.pictures import EpochPicture
-from callbacks.score_field import check_levels, plane
-from callbacks.trainer_facts import SpiralData, TrueScore, require, spiral_data
+from callbacks.contracts import SpiralData, TrueScore, require, spiral_data
+from callbacks.pictures.epoch_picture import EpochPicture
+from callbacks.pictures.score_field import check_levels, plane
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.seeding import derive_seed

@@ -11,15 +11,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from callbacks.trainer_facts import (
-    Conditional,
-    LatentBased,
-    image_data,
-    require,
-    run_of,
-    tensorboard_of,
-    writes_files,
-)
+from callbacks.contracts import Conditional, LatentBased, image_data, require
+from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure, write_picture
 from elbolab.run_directory import RunDirectory

@@ -8,14 +8,8 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.trainer_facts import (
-    Generative,
-    Reconstructing,
-    require,
-    run_of,
-    tensorboard_of,
-    writes_files,
-)
+from callbacks.contracts import Generative, Reconstructing, require
+from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import image_grid, write_picture
 
 __all__ = ["EpochPicture", "Reconstructions", "SampleGrid", "ValidationPicture"]

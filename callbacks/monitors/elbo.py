@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
 from elbolab.pictures import new_figure
 
 __all__ = ["ElboMonitor", "EvidenceMetric"]

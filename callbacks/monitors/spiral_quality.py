@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 from torchmetrics import MeanMetric
 
-from callbacks.trainer_facts import SpiralData, TrueScore, require, spiral_data
+from callbacks.contracts import SpiralData, TrueScore, require, spiral_data
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 from lightning_modules.functional.point_clouds import distance_to_path, sliced_wasserstein

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.anomaly_pictures import add_pr_curve, extremes, histograms, roc
+from callbacks.monitors.anomaly_pictures import add_pr_curve, extremes, histograms, roc
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.origin import Origin

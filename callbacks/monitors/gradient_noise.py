@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.pictures import ValidationPicture
-from callbacks.trainer_facts import require
+from callbacks.contracts import require
+from callbacks.pictures.epoch_picture import ValidationPicture
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from lightning_modules.functional.baselines import LeaveOneOut, RunningMean

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.stage_monitor import Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import Rows, StageMonitor, curve_picture
 
 __all__ = ["AccuracyMonitor", "ClassMetric"]
 

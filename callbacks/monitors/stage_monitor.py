@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.pictures import EpochPicture
+from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import log_interval
 from elbolab.pictures import new_figure
 

@@ -11,15 +11,9 @@ from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.point_pictures import samples_picture
-from callbacks.trainer_facts import (
-    Conditional,
-    Generative,
-    require,
-    run_of,
-    tensorboard_of,
-    writes_files,
-)
+from callbacks.contracts import Conditional, Generative, require
+from callbacks.pictures.point_pictures import samples_picture
+from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.pictures import ValidationPicture
-from callbacks.point_pictures import Frames, animation, cloud, snapshot_grid
-from callbacks.trainer_facts import ScoreBased, TrueScore, require, run_of, writes_files
+from callbacks.contracts import ScoreBased, TrueScore, require
+from callbacks.pictures.epoch_picture import ValidationPicture
+from callbacks.pictures.point_pictures import Frames, animation, cloud, snapshot_grid
+from callbacks.trainer_facts import run_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import write_atomically

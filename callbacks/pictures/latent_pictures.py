@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.latent_space import principal_directions
-from callbacks.pictures import EpochPicture, ValidationPicture
-from callbacks.point_pictures import REACH
-from callbacks.score_field import check_levels, plane
-from callbacks.trainer_facts import Conditional, LatentBased, image_data, require
+from callbacks.contracts import Conditional, LatentBased, image_data, require
+from callbacks.pictures.epoch_picture import EpochPicture, ValidationPicture
+from callbacks.pictures.latent_space import principal_directions
+from callbacks.pictures.point_pictures import REACH
+from callbacks.pictures.score_field import check_levels, plane
 from elbolab.pictures import image_grid, image_rows, new_figure
 from lightning_modules.functional.guidance import check_guidance
 

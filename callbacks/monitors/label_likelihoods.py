@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.trainer_facts import require, run_of, tensorboard_of, writes_files
+from callbacks.contracts import require
+from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure, write_picture
 from lightning_modules.conditional_score import ConditionalScore

@@ -9,20 +9,20 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.pictures import EpochPicture
-from callbacks.point_pictures import REACH
-from callbacks.trainer_facts import ScoreBased, TrueScore, require
+from callbacks.contracts import ScoreBased, TrueScore, require
+from callbacks.pictures.epoch_picture import EpochPicture
+from callbacks.pictures.point_pictures import REACH
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from lightning_modules.functional.score import Score
 
-__all__ = ["ScoreField", "check_levels", "plane"]
+__all__ = ["ScoreFieldPicture", "check_levels", "plane"]
 
 VISIBLE = 8.0
 """Nats below the largest log-density down to which pictures go."""
 
 
-class ScoreField(EpochPicture):
+class ScoreFieldPicture(EpochPicture):
     """Arrows of the learned and the true score at several noise levels, over log p_k.
 
     Both fields of a level have one scale. For score models of points in the plane whose true score

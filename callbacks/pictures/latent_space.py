@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.pictures import EpochPicture
+from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import new_figure
 

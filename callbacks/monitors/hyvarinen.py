@@ -8,8 +8,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.stage_monitor import History, Rows, StageMonitor, curve_picture
-from callbacks.trainer_facts import ScoreBased, require
+from callbacks.contracts import ScoreBased, require
+from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure
 
