@@ -27,8 +27,8 @@ from callbacks.run.predictions import PredictionWriter
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
+from callbacks.run.training_loop import LeanLoop
 from callbacks.trainer_facts import in_trial
-from callbacks.training_loop import LeanLoop
 from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError, did_you_mean
 from elbolab.parser_errors import explain

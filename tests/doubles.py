@@ -2,11 +2,15 @@
 
 import os
 import signal
-
+from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule
 from torch.optim.lr_scheduler import LinearLR
+
+from callbacks.run.training_loop import training_loop_of
+from lightning_modules.vae import VAE
 
 
 class StopAt(Callback):
@@ -128,8 +132,61 @@ def _by_steps(schedule):
     return LRSchedulerConfig(schedule, interval="step", frequency=2)
 
 
+class WriteHooks(RecordHooks):
+    """Writes what was recorded, one file a process, and which loop it was."""
+
+    def on_train_end(self, trainer, pl_module):
+        folder = Path(trainer.default_root_dir)
+        text = "\n".join(map(repr, HOOK_CALLS))
+        (folder / f"hooks{trainer.global_rank}.txt").write_text(text)
+        (folder / "loop.txt").write_text(training_loop_of(trainer))
+
+
+class Plain(VAE):
+    """Returns its loss alone from a step that takes the batch alone."""
+
+    def __init__(self):
+        super().__init__((1, 4, 4), 2, [8])
+
+    def training_step(self, batch):
+        outputs = super().training_step(batch, 0)
+        self.kept = {name: value for name, value in outputs.items() if name != "loss"}
+        return outputs["loss"]
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        HOOK_CALLS.append(float(outputs["loss"]))
+
+
+class Sometimes(VAE):
+    """Returns nothing from every third step."""
+
+    def __init__(self):
+        super().__init__((1, 4, 4), 2, [8])
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) if batch_idx % 3 else None
+
+
 class WithoutBackward(Callback):
     """Skips backward passes, as Lightning's stochastic weight averaging does in its last epoch."""
 
     def on_train_epoch_start(self, trainer, pl_module):
         trainer.fit_loop._skip_backward = True
+
+
+class CountDenormals(Callback):
+    """Says in which half of a large tensor, and so in which of two threads, denormals survive."""
+
+    def on_train_end(self, trainer, pl_module):
+        products = (torch.full((1_000_000,), 1e-40) * 1.0).chunk(2)
+        numbers = [half.view(torch.int32).count_nonzero().item() for half in products]
+        print("halves with denormals:", [i for i, number in enumerate(numbers) if number])
+
+
+class ShrinkMoments(Callback):
+    """Makes Adam's first moments denormal at one step, as those of black pixels become."""
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer):
+        if trainer.global_step == 18:
+            for slots in optimizer.state.values():
+                slots["exp_avg"].mul_(1e-38)
