@@ -1,7 +1,9 @@
 """Learning-rate schedules that know how long the run is."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -12,11 +14,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from elbolab.errors import UserError
 
-__all__ = ["CosineDecay", "StagedDecay", "build_optimizers"]
+__all__ = ["CosineDecay", "RunSchedule", "StagedDecay", "build_optimizers"]
 
 
-class CosineDecay(LambdaLR):
-    """A learning rate that falls along half a cosine to zero over the run.
+class RunSchedule(LambdaLR, ABC):
+    """A learning rate that is a function of how much of the run is over.
+
+    A run that goes on with more epochs than before has another length: the rate is then that of
+    the longer run from the start, at the epoch where it goes on.
 
     Args:
         optimizer: The optimiser.
@@ -25,13 +30,35 @@ class CosineDecay(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
         self.epochs = epochs
-        super().__init__(optimizer, self._factor)
+        super().__init__(optimizer, lambda epoch: self.factor(epoch))
 
-    def _factor(self, epoch: int) -> float:
+    @abstractmethod
+    def factor(self, epoch: int) -> float:
+        """What the learning rate is multiplied by after so many epochs."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        epochs = self.epochs
+        super().load_state_dict(state_dict)
+        self.epochs = epochs
+        factor = self.factor(self.last_epoch)
+        self._last_lr = [rate * factor for rate in self.base_lrs]
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
+
+
+class CosineDecay(RunSchedule):
+    """A learning rate that falls along half a cosine to zero over the run.
+
+    Args:
+        optimizer: The optimiser.
+        epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+    """
+
+    def factor(self, epoch: int) -> float:
         return (1 + math.cos(math.pi * min(epoch / max(self.epochs, 1), 1))) / 2
 
 
-class StagedDecay(LambdaLR):
+class StagedDecay(RunSchedule):
     """The learning rate of the importance-weighted auto-encoder, over as many epochs as there are.
 
     Stage i = 0 … 7 lasts 3^i parts of the 3,280 parts of the run and has the factor 10^(−i/7), so
@@ -42,11 +69,7 @@ class StagedDecay(LambdaLR):
         epochs: Length of the run; 0 for the trainer's ``max_epochs``.
     """
 
-    def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
-        self.epochs = epochs
-        super().__init__(optimizer, self._factor)
-
-    def _factor(self, epoch: int) -> float:
+    def factor(self, epoch: int) -> float:
         part = 3280 * epoch / max(self.epochs, 1)
         stage = 0
         while stage < 7 and part >= (3 ** (stage + 1) - 1) / 2:
@@ -71,14 +94,14 @@ def build_optimizers(
     if lr_scheduler is None:
         return built
     schedule = lr_scheduler(built)
-    if getattr(schedule, "epochs", None) == 0:
+    if isinstance(schedule, RunSchedule) and schedule.epochs == 0:
         epochs = module.trainer.max_epochs
         if epochs is None or epochs < 1:
             raise UserError(
                 f"{type(schedule).__name__} needs the length of the run: give trainer.max_epochs, "
                 f"got {epochs}, or its own epochs."
             )
-        schedule.epochs = epochs  # pyright: ignore
+        schedule.epochs = epochs
     return {
         "optimizer": built,
         "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},

@@ -24,6 +24,18 @@ class StopAt(Callback):
             os.kill(os.getpid(), signal.Signals[self.name])
 
 
+class StopInValidation(Callback):
+    """Sends SIGTERM before the ``batch``-th batch of all validations, counted from 0."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch, self.seen = batch, -1
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        self.seen += 1
+        if self.seen == self.batch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Mute(LightningModule):
     """A module that trains and cannot be sampled."""
 

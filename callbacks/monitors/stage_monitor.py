@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ class StageMonitor(EpochPicture):
 
     The sums run over examples, in float64 where the device has it, and are joined over processes:
     neither the batch size nor the number of processes shows. A new monitor writes ``rows``,
-    ``new_metric``, ``in_step`` and ``figures``. The training figures of an epoch in which a run was
-    resumed are those of the rest of that epoch.
+    ``new_metric``, ``in_step`` and ``figures``. A checkpoint holds the sums of its epoch: the
+    training figures of an epoch in which a run was resumed are those of the whole.
 
     Args:
         every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
@@ -42,6 +43,9 @@ class StageMonitor(EpochPicture):
         self._metrics: dict[str, Metric] = {}
         self._pending: list[Rows] = []
         self._flushed_at = 0
+        self._pl_module: LightningModule | None = None
+        self._row: Rows = {}
+        self._carried: dict[str, Any] = {}
 
     @abstractmethod
     def rows(self, outputs: dict[str, Any]) -> Rows:
@@ -60,10 +64,24 @@ class StageMonitor(EpochPicture):
         """Scalars of a finished stage, by name; and those that go to the logger only."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history}
+        return {"history": self.history, "epoch": self._sums_of_the_epoch()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = state_dict["history"]
+        self._carried = state_dict.get("epoch", {})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pl_module = pl_module
+        if self._carried:
+            row = {name: value.to(pl_module.device) for name, value in self._carried["row"].items()}
+            self._metrics["train"] = metric = self._made(pl_module, row)
+            metric.update(**row)
+            # What was joined over processes is carried on by one of them.
+            for name, value in self._carried["sums"].items() if trainer.is_global_zero else ():
+                setattr(metric, name, value.to(pl_module.device))
+            if not trainer.is_global_zero:
+                metric.reset()
+        self._carried = {}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pending.clear()
@@ -128,31 +146,61 @@ class StageMonitor(EpochPicture):
             self._metrics[stage].reset()
 
     def _add(self, stage: str, pl_module: LightningModule, rows: Rows) -> None:
-        if stage not in self._metrics:  # made when the first rows show their shapes and device
-            device = next(iter(rows.values())).device
-            metric = self.new_metric(pl_module, rows).to(device)
-            if device.type != "mps":  # Apple's GPUs have no float64
-                metric.set_dtype(torch.float64)
-            self._metrics[stage] = metric
+        if stage not in self._metrics:
+            self._metrics[stage] = self._made(pl_module, rows)
         self._metrics[stage].update(**rows)
+
+    def _made(self, pl_module: LightningModule, rows: Rows) -> Metric:
+        """Empty sums, made when the first rows show their shapes and device."""
+        device = next(iter(rows.values())).device
+        metric = self.new_metric(pl_module, rows).to(device)
+        if device.type != "mps":  # Apple's GPUs have no float64
+            metric.set_dtype(torch.float64)
+        return metric
+
+    def _sums_of_the_epoch(self) -> dict[str, Any]:
+        """The sums of training until now, joined over processes, and one row to make them anew."""
+        sums, rows = deepcopy(self._metrics.get("train")), self._row
+        if self._pending and self._pl_module is not None:
+            rows = self._joined()
+            sums = sums or self._made(self._pl_module, rows)
+            sums.update(**rows)
+        if sums is None or not sums.update_called:
+            return {}
+        sums.sync()
+        row = {name: value[:1].detach().cpu() for name, value in rows.items()}
+        states: dict[str, Any] = sums.metric_state
+        return {
+            "sums": {name: value.cpu() for name, value in states.items()},
+            "row": row,
+        }
+
+    def _joined(self) -> Rows:
+        return {
+            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
+        }
 
     def _flush(self, pl_module: LightningModule) -> Rows:
         """Adds the waiting training steps to the epoch's sums and returns them joined."""
-        rows = {
-            name: torch.cat([step[name] for step in self._pending]) for name in self._pending[0]
-        }
+        rows = self._joined()
+        self._row = {name: value[:1] for name, value in rows.items()}
         self._pending.clear()
         self._add("train", pl_module, rows)
         return rows
 
     def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
+        if stage not in self._metrics:
+            return  # an older checkpoint, behind the last batch of its epoch
         shown, logger_only = self.figures(stage, self._metrics[stage])
         for logger in trainer.loggers if logger_only else ():
             values = {f"{stage}/{name}": value.item() for name, value in logger_only.items()}
             logger.log_metrics(values, trainer.global_step)
         if stage in self.history and not trainer.sanity_checking:
             point = {name: value.item() for name, value in shown.items()}
-            self.history[stage].append({"epoch": trainer.current_epoch + 1, **point})
+            points, epoch = self.history[stage], trainer.current_epoch + 1
+            if stage == "train" and points and points[-1]["epoch"] == epoch:
+                points.pop()  # that of its part before max_steps cut it short
+            points.append({"epoch": epoch, **point})
         # Already summed over processes; sync_dist only tells Lightning not to warn.
         for number, (name, value) in enumerate(shown.items()):
             pl_module.log(

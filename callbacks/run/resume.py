@@ -2,32 +2,31 @@
 
 import signal
 import threading
-from types import FrameType
 from typing import Any
 
 import torch
-from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from callbacks.trainer_facts import run_of
+from callbacks.run.fit_loop import ResumableFitLoop, fit_loop_of
+from callbacks.run.stop_signals import Vote
 from elbolab.seeding import derive_seed
 
 __all__ = ["ExactResume"]
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class ExactResume(Callback):
     """Makes noise a function of where it is drawn, and turns a stop signal into a checkpoint.
 
-    Before each batch the global generators are seeded with (seed, stage, step, rank). So a run
+    Before each batch the global generators are seeded with (seed, stage, batch, rank). So a run
     resumed in the middle of an epoch draws the noise of the uninterrupted one, on every rank,
     without any generator state in the checkpoint; and how often one validates changes nothing.
     (Together with `TensorBatches`, whose order is a function of (seed, epoch).)
 
-    On SIGTERM or Ctrl-C the batch in hand is finished, ``checkpoints/last.ckpt`` written, and the
-    process ends with the exit code 128 + signal that shells and schedulers expect. A second
-    signal does not wait.
+    On SIGTERM or Ctrl-C the batch in hand is finished, or rather the optimiser's step where several
+    batches make one; a validation is broken off, and repeated when the run goes on.
+    ``checkpoints/last.ckpt`` is written, and the process ends with the exit code 128 + signal that
+    shells and schedulers expect. A second signal does not wait. (`ResumableFitLoop`, which this
+    puts in the place of Lightning's, says more.)
 
     Args:
         seed: The run's seed.
@@ -35,19 +34,40 @@ class ExactResume(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._stopped_by: int | None = None
-        self._previous_handlers: dict[int, Any] = {}
+        self._vote = Vote()
+        self._votes = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Only now: Lightning registers its own handlers, which exit without a checkpoint, before.
-        if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                self._previous_handlers[number] = signal.signal(number, self._note)
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            ResumableFitLoop.take_over(trainer.fit_loop)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if isinstance(trainer.fit_loop, ResumableFitLoop):
+            place = trainer.fit_loop.place()
+            checkpoint["epoch"] = max(0, place.epoch - (place.batch == 0))  # the last that began
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        fit_loop_of(trainer).stops.listen(trainer)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._seed_noise(trainer, "train", trainer.global_step)
+        # Batches, not optimiser steps: those of one step must not share their noise.
+        self._seed_noise(trainer, "train", trainer.fit_loop.total_batch_idx)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            _let_signals_end()
+            return
+        self._vote.restart()
+        self._votes = float("inf")
+        if trainer.world_size > 1:  # the others may have one batch less
+            batches = sum(trainer.fit_loop.epoch_loop.val_loop.max_batches)
+            least = torch.tensor(float(batches), device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
+            self._votes = least.item()
 
     def on_validation_batch_start(
         self,
@@ -57,7 +77,12 @@ class ExactResume(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        if trainer.state.fn == "fit":
+            self._stop_if_asked(trainer, batch_idx, dataloader_idx)
         self._seed_noise(trainer, "val", batch_idx)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _let_signals_end()
 
     def on_test_batch_start(
         self,
@@ -69,6 +94,9 @@ class ExactResume(Callback):
     ) -> None:
         self._seed_noise(trainer, "test", batch_idx)
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _let_signals_end()
+
     def on_predict_batch_start(
         self,
         trainer: Trainer,
@@ -79,48 +107,31 @@ class ExactResume(Callback):
     ) -> None:
         self._seed_noise(trainer, "predict", batch_idx)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        stopped = self._stopped_by is not None
-        # Ranks notice the signal at different batches and must agree on the one to stop at.
-        if trainer.world_size > 1:
-            stopped = trainer.strategy.reduce_boolean_decision(stopped, all=False)
-        if stopped:
-            self._save_and_leave(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._restore_handlers()
-
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        self._restore_handlers()
+        if isinstance(trainer.fit_loop, ResumableFitLoop):
+            trainer.fit_loop.stops.forget()
+
+    def _stop_if_asked(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> None:
+        """Breaks a validation off, which is repeated when the run goes on."""
+        loop = fit_loop_of(trainer)
+        if dataloader_idx > 0 or batch_idx >= self._votes or loop._should_accumulate():
+            return
+        if number := self._vote.agreed(trainer, loop.stops.number, batch_idx, force=False):
+            if trainer.sanity_checking:
+                raise SystemExit(128 + number)  # nothing is trained yet
+            loop.stop(number)
 
     def _seed_noise(self, trainer: Trainer, stage: str, step: int) -> None:
         device = trainer.strategy.root_device
         _seed_generators(device, derive_seed(self.seed, stage, step, trainer.global_rank))
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._stopped_by is not None:
-            self._restore_handlers()
-            raise KeyboardInterrupt
-        self._stopped_by = number
 
-    def _save_and_leave(self, trainer: Trainer) -> None:
-        number = self._stopped_by or signal.SIGTERM
-        path = run_of(trainer).checkpoint("last")
-        trainer.save_checkpoint(path, weights_only=False)
-        rank_zero_info(
-            f"\nStopped by {signal.Signals(number).name}; saved {path}. "
-            "The same command with --ckpt_path last goes on from here."
-        )
-        raise SystemExit(128 + number)
-
-    def _restore_handlers(self) -> None:
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        self._previous_handlers = {}
+def _let_signals_end() -> None:
+    """An evaluation has nothing to save: SIGTERM ends it at once. Lightning would only note it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _seed_generators(device: torch.device, seed: int) -> None:

@@ -77,6 +77,12 @@ class RunRecord(Callback):
         if best is not None and trainer.logger is not None:
             trainer.logger.log_metrics({f"hp/{monitor}": float(best)}, trainer.global_step)
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, SystemExit):  # stopped by a signal: what goes on logs the rest
+            self._record(trainer)
+
     def _record(self, trainer: Trainer) -> None:
         if not writes_files(trainer) or trainer.sanity_checking:
             return

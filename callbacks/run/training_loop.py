@@ -20,6 +20,7 @@ from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection
 
+from callbacks.run.fit_loop import ResumableEpochLoop
 from callbacks.run.lean_step import LeanStep, overridden
 from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError
@@ -37,11 +38,11 @@ KNOWN = "2.6."
 
 
 class LeanLoop(Callback):
-    """Puts the lean loop in the place of Lightning's where it is known to do the same.
+    """Makes the steps of a fit lean where they are known to do the same as Lightning's.
 
     That is with automatic optimisation, one optimiser, one batch a step, no clipping, no scaler,
-    one device or DDP, no profiler and a known version of Lightning. Else Lightning's own stays;
-    ``training_loop_of(trainer)`` says which it was, and why.
+    one device or DDP, no profiler and a known version of Lightning. Else Lightning's steps stay;
+    ``training_loop_of(trainer)`` says which they were, and why. To stand behind `ExactResume`.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -50,12 +51,13 @@ class LeanLoop(Callback):
         if wanted not in (LEAN, "lightning"):
             raise UserError(f"{TRAINING_LOOP} must be 'lean' or 'lightning', got '{wanted}'.")
         loop = trainer.fit_loop.epoch_loop
-        if stage == "fit" and wanted == LEAN and type(loop) is _TrainingEpochLoop:
-            trainer.fit_loop.epoch_loop = LeanEpochLoop(loop)
+        if stage == "fit" and wanted == LEAN and type(loop) in LEAN_KINDS:
+            # Not a new loop: this one is wired to its data and limits already.
+            loop.__class__ = LEAN_KINDS[type(loop)]
 
 
 def training_loop_of(trainer: Trainer) -> str:
-    """Which loop the latest epoch of a fit ran in: `LEAN`, or "Lightning's" and the reason."""
+    """Which steps the latest epoch of a fit had: `LEAN`, or "Lightning's" and the reason."""
     loop = trainer.fit_loop.epoch_loop
     if not isinstance(loop, LeanEpochLoop):
         return "Lightning's: asked for"
@@ -88,24 +90,20 @@ def objection(trainer: Trainer, fetcher: _DataFetcher) -> str | None:
 
 
 class LeanEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, with steps of its own where there may be.
+    """Lightning's loop over the batches of an epoch, with steps of its own where there may be."""
 
-    Args:
-        loop: Lightning's, before its first epoch, whose limits, counters and validation it takes.
-    """
-
-    def __init__(self, loop: _TrainingEpochLoop) -> None:
-        super().__init__(loop.trainer, loop.min_steps, loop.max_steps)
-        vars(self).update(vars(loop))  # its validation knows its data already
-        self._results = _Results(training=True)
-        self.objection: str | None = None
-        self._step: LeanStep | None = None
+    objection: str | None = None
+    """Why steps are Lightning's."""
+    _step: LeanStep | None = None
+    _validates = True
+    _results: Any  # a _Results
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         self.objection = objection(self.trainer, data_fetcher)
         self._step = None if self.objection else LeanStep(self.trainer)
         self._validates = self._should_check_val_epoch()
+        self._results.__class__ = _Results
         self._results.changed = True
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
@@ -156,7 +154,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _something_is_due(self) -> bool:
         """Whether `on_advance_end` may have to do more than to count."""
         trainer = self.trainer
-        if self._num_ready_batches_reached() or trainer.should_stop or trainer.received_sigterm:
+        if self._is_training_done or trainer.should_stop or trainer.received_sigterm:
             return True
         if any(config.interval == "step" for config in trainer.lr_scheduler_configs):
             return True
@@ -196,3 +194,11 @@ class _Results(_ResultCollection):
     def log(self, *args: Any, **kwargs: Any) -> None:
         self.changed = True
         super().log(*args, **kwargs)  # pyright: ignore  decorated there
+
+
+class LeanResumableLoop(ResumableEpochLoop, LeanEpochLoop):
+    """`ResumableEpochLoop` around lean steps."""
+
+
+LEAN_KINDS = {_TrainingEpochLoop: LeanEpochLoop, ResumableEpochLoop: LeanResumableLoop}
+"""Which loops are known to keep their own ways with lean steps inside."""
