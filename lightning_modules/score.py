@@ -119,10 +119,6 @@ class ScoreModel(LightningModule):
         by_level = {self.loss.name: values.detach()}
         return {"loss": values.mean(), "k": k, "by_level": by_level}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        self.average.update_parameters(self.net)  # now, so that every checkpoint has it
-
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
         x = batch[0]
         k = draw_levels(len(x), UniformLevels()(self.schedule))
@@ -149,7 +145,11 @@ class ScoreModel(LightningModule):
         return {"log_prob": self.log_prob(batch[0])}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        return build_optimizers(self, self.net.parameters(), self._optimizer, self._lr_scheduler)
+        built = build_optimizers(self, self.net.parameters(), self._optimizer, self._lr_scheduler)
+        optimizer: Any = built["optimizer"] if isinstance(built, dict) else built
+        # With the step, so that every checkpoint has it.
+        optimizer.register_step_post_hook(lambda *_: self.average.update_parameters(self.net))
+        return built
 
 
 def _average(decay: float, averaged: Any, current: Any, steps: Tensor | int) -> None:

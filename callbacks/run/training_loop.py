@@ -50,10 +50,11 @@ class LeanLoop(Callback):
         wanted = os.environ.get(TRAINING_LOOP, LEAN)
         if wanted not in (LEAN, "lightning"):
             raise UserError(f"{TRAINING_LOOP} must be 'lean' or 'lightning', got '{wanted}'.")
-        loop = trainer.fit_loop.epoch_loop
+        loop: Any = trainer.fit_loop.epoch_loop
         if stage == "fit" and wanted == LEAN and type(loop) in LEAN_KINDS:
             # Not a new loop: this one is wired to its data and limits already.
             loop.__class__ = LEAN_KINDS[type(loop)]
+            loop._step = None
 
 
 def training_loop_of(trainer: Trainer) -> str:

@@ -118,7 +118,7 @@ def bound_terms(
     kl = closed_form_kl(posterior, model.latent_prior())
     if bound.linear and kl is not None:
         reconstruction, total = model.decode(z).log_prob(x).mean(0), kl.sum(-1)
-        objective = reconstruction - kl_weight * total
+        objective = reconstruction.sub(total, alpha=kl_weight)
         return BoundTerms(objective, (reconstruction - total).detach(), reconstruction, kl)
     densities = log_densities(x, z, posterior, model)
     terms = BoundTerms.from_draws(bound(densities.log_weights(kl_weight)), bound, densities)
