@@ -139,7 +139,9 @@ class VAE(LightningModule):
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for z ``(*batch, *latent_shape)``: batch shape ``batch``, event ``shape``."""
         batch = z.shape[: z.dim() - len(self.latent_shape)]
-        raw = self.decoder(z.reshape(batch.numel(), -1))  # as matrices, which layers need not reshape
+        raw = self.decoder(
+            z.reshape(batch.numel(), -1)
+        )  # as matrices, which layers need not reshape
         return self.likelihood(raw.view(*batch, -1, *self.shape))
 
     def latent_prior(self) -> Distribution:

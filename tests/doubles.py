@@ -174,6 +174,15 @@ class Plain(Unmonitored):
         HOOK_CALLS.append(float(outputs["loss"]))
 
 
+class OwnStep(Unmonitored):
+    """Has something to do around the optimiser's step."""
+
+    def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure=None):
+        HOOK_CALLS.append((epoch, batch_idx, type(optimizer).__name__, "before"))
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        HOOK_CALLS.append(float(next(self.parameters()).sum()))
+
+
 class Sometimes(Unmonitored):
     """Returns nothing from every third step."""
 

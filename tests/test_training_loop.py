@@ -16,6 +16,7 @@ from doubles import (
     HOOK_CALLS,
     AskToStop,
     LogEverywhere,
+    OwnStep,
     Plain,
     RecordHooks,
     ScheduleBySteps,
@@ -148,6 +149,11 @@ SCORE = Small(
 )
 
 
+def logging_itself(module: Callable[[], pl.LightningModule]) -> Small:
+    """A module that needs no monitor."""
+    return Small(module, lambda: Noise(1, 4, 4), Callback, "val/mean")
+
+
 def fit(
     run: str, callbacks: Sequence[Callback] = (), small: Small = AUTO_ENCODER, **options: Any
 ) -> pl.Trainer:
@@ -214,7 +220,8 @@ def in_both(with_loop):
 
 SETTINGS = {
     "two epochs": {},
-    "a module with a step of its own": {"small": SCORE},
+    "averages in the optimiser's hook": {"small": SCORE},
+    "a module with a step of its own": {"small": logging_itself(OwnStep)},
     "logged everywhere": {"callbacks": [LogEverywhere]},
     "max_steps": {"max_steps": 20},
     "max_steps at an epoch's end": {"max_steps": 15},
@@ -245,10 +252,8 @@ SETTINGS = {
         "callbacks": [lambda: ModelCheckpoint(every_n_train_steps=4, save_top_k=-1)]
     },
     "progress bar": {"enable_progress_bar": True},
-    "plain tensors": {"small": AUTO_ENCODER._replace(module=Plain, monitor=Callback, metric="val/mean")},
-    "steps without a loss": {
-        "small": AUTO_ENCODER._replace(module=Sometimes, monitor=Callback, metric="val/mean")
-    },
+    "plain tensors": {"small": logging_itself(Plain)},
+    "steps without a loss": {"small": logging_itself(Sometimes)},
 }
 
 
