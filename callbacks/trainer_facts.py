@@ -1,4 +1,4 @@
-"""What callbacks ask of a trainer."""
+"""Facts about a trainer that callbacks share."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from elbolab.run_directory import RunDirectory
 
-__all__ = ["in_trial", "log_interval", "run_of", "tensorboard_of", "writes_files"]
+__all__ = [
+    "in_trial",
+    "log_interval",
+    "publishing_step",
+    "run_of",
+    "tensorboard_of",
+    "writes_files",
+]
 
 
 def run_of(trainer: Trainer) -> RunDirectory:
@@ -32,6 +39,11 @@ def log_interval(trainer: Trainer) -> int:
     """Steps between two points of a training curve: ``log_every_n_steps``."""
     options: Any = trainer  # likewise
     return int(options.log_every_n_steps)
+
+
+def publishing_step(trainer: Trainer) -> int:
+    """The step at which figures and pictures stand: in an evaluation, the checkpoint's."""
+    return getattr(trainer.logger, "checkpoint_step", None) or trainer.global_step
 
 
 def tensorboard_of(trainer: Trainer) -> SummaryWriter | None:

@@ -5,7 +5,7 @@ more than the training step of a small model. ``TensorBatches`` gathers each bat
 operation, on the device that holds the data.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from elbolab.seeding import derive_seed
 __all__ = ["Batch", "TensorBatches", "Transform"]
 
 Batch = tuple[Tensor, ...]
+"""Tensors whose rows belong to examples."""
 Transform = Callable[[Batch, Generator], Batch]
 
 
@@ -43,6 +44,7 @@ class TensorBatches:
         world_size: Number of processes that share the data.
         transform: ``(batch, generator) -> batch``, applied on the device to each batch; the
             generator is seeded for that batch and lives where the data does.
+        kind: Builds a batch from its tensors, such as ``LabelledBatch._make``.
 
     Raises:
         UserError: If the batch size is below 1, or there is no example for some process.
@@ -58,6 +60,7 @@ class TensorBatches:
         rank: int = 0,
         world_size: int = 1,
         transform: Transform | None = None,
+        kind: Callable[[Iterable[Tensor]], Batch] = tuple,
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         if len(tensors[0]) < world_size:
@@ -68,7 +71,7 @@ class TensorBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.transform = transform
+        self.transform, self.kind = transform, kind
         self.epoch = 0
         self._handed_out = 0  # of this process's examples of the epoch
         self._resume_at = (0, 0)  # epoch, and as above
@@ -87,7 +90,7 @@ class TensorBatches:
             trainer: The data module's trainer.
             tensors: As for the constructor, and so the rest.
             batch_size: As there.
-            options: ``shuffle``, ``seed`` and ``transform``.
+            options: ``shuffle``, ``seed``, ``transform`` and ``kind``.
         """
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return cls(
@@ -118,7 +121,7 @@ class TensorBatches:
                 batch = self.transform(batch, generator)
             number += 1
             self._handed_out = start + len(chosen)  # before the yield: a state saved now counts it
-            yield batch
+            yield self.kind(batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the permutation of the next iteration (Lightning calls it before each epoch)."""

@@ -55,6 +55,16 @@ class RunDirectory:
         return self.path / "metrics.json"
 
     @property
+    def provenance(self) -> Path:
+        """What made the run: one entry for each command that worked here."""
+        return self.path / "provenance.json"
+
+    @property
+    def test_examples(self) -> Path:
+        """Figures of each test example, with which runs are compared example by example."""
+        return self.path / "test_examples.npz"
+
+    @property
     def images(self) -> Path:
         """Folder of PNG pictures, the newest of each name."""
         return self.path / "images"

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam
 
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError
-from lightning_modules.hyperparameters import keep_plain_hyperparameters
-from lightning_modules.optimization import build_optimizers
+from elbolab.whole_run import WholeRun
+from lightning_modules.checkpoints import keep_plain_hyperparameters
+from lightning_modules.trainable import TrainableModule
 
 __all__ = ["DigitClassifier"]
 
 
-class DigitClassifier(LightningModule):
+class DigitClassifier(TrainableModule):
     """p(y|x) from two convolutions of 3 × 3, each halved by a maximum, and one hidden layer.
 
     Steps return for each example the ``cross_entropy`` in nats, whether the guess was ``correct``
@@ -37,6 +37,12 @@ class DigitClassifier(LightningModule):
         UserError: If the shape is no image's, or a size or the dropout is out of range.
     """
 
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.accuracy.AccuracyMonitor",),
+        monitor="val/accuracy",
+        mode="max",
+    )
+
     def __init__(
         self,
         shape: Sequence[int],
@@ -47,44 +53,26 @@ class DigitClassifier(LightningModule):
         optimizer: OptimizerCallable = lambda p: Adam(p, lr=1e-3, fused=True),
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, lr_scheduler)
         if len(shape) != 3 or min(shape[1:]) < 4:
             raise UserError(
                 f"a classifier takes images (c, h, w) of 4 × 4 pixels or more, got {tuple(shape)}."
             )
-        if min(classes, num_features, *channels) < 1:
-            raise UserError(
-                "classes, channels and num_features must be at least 1, "
-                f"got {classes}, {tuple(channels)} and {num_features}."
-            )
-        if not 0 <= dropout < 1:
-            raise UserError(f"dropout must be at least 0 and below 1, got {dropout}.")
+        check_at_least_one(classes=classes, channels=channels, num_features=num_features)
+        check_in("[0, 1)", dropout=dropout)
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
         self.shape, self.classes, self.num_features = torch.Size(shape), classes, num_features
-        first, second = channels
-        pooled = (shape[1] // 4) * (shape[2] // 4)
-        self.features = nn.Sequential(
-            nn.Conv2d(shape[0], first, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(first, second, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(second * pooled, num_features),
-            nn.ReLU(),
-        )
+        self.features = _feature_layers(self.shape, channels, num_features)
         self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, classes))
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
 
     def forward(self, x: Tensor) -> Tensor:
         """log p(y|x) up to a constant, ``(B, classes)``, for images x ``(B, *shape)`` in [0, 1]."""
         return self.last(self.features(x))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        found = self._judge(*batch)
-        return {**found, "loss": found["cross_entropy"].mean()}
+        judged = self._judge(*batch)
+        return {**judged, "loss": judged["cross_entropy"].mean()}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         return self._judge(*batch)
@@ -94,9 +82,6 @@ class DigitClassifier(LightningModule):
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         return {"probabilities": self(batch[0]).softmax(1)}
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return build_optimizers(self, self.parameters(), self._optimizer, self._lr_scheduler)
 
     def _judge(self, x: Tensor, label: Tensor) -> dict[str, Tensor]:
         if int(label.max()) >= self.classes:
@@ -108,3 +93,22 @@ class DigitClassifier(LightningModule):
         entropy = F.cross_entropy(logits, label, reduction="none")
         correct = (logits.argmax(1) == label).to(entropy.dtype)
         return {"cross_entropy": entropy, "correct": correct, "label": label}
+
+
+def _feature_layers(
+    shape: Sequence[int], channels: tuple[int, int], num_features: int
+) -> nn.Sequential:
+    """Images ``(B, c, h, w)`` to features ``(B, num_features)``."""
+    first, second = channels
+    pooled = (shape[1] // 4) * (shape[2] // 4)
+    return nn.Sequential(
+        nn.Conv2d(shape[0], first, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * pooled, num_features),
+        nn.ReLU(),
+    )

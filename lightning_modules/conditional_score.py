@@ -6,11 +6,17 @@ from typing import Any, cast
 import torch
 from torch import Generator, Tensor
 
+from elbolab.checks import check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.diffusion_bound import diffusion_bound
-from lightning_modules.functional.guidance import check_guidance, guided
 from lightning_modules.functional.schedule import Schedule
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import (
+    DifferentiableScore,
+    ScoreField,
+    check_guidance,
+    guided,
+)
 from lightning_modules.latent_score import LatentScore
 from lightning_modules.nets.labelled_net import LabelledScoreMLP
 
@@ -20,7 +26,7 @@ __all__ = ["ConditionalScore"]
 class ConditionalScore(LatentScore):
     """`LatentScore` whose network sees a label, and in some examples none: s(u, k, y), s(u, k, ∅).
 
-    Sampling combines the two by classifier-free guidance, see `functional.guidance`.
+    Sampling combines the two by classifier-free guidance, see `functional.score.guided`.
 
     Args:
         net: The score network, built with d and the schedule.
@@ -32,6 +38,17 @@ class ConditionalScore(LatentScore):
         UserError: If a value is out of range.
     """
 
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+            "callbacks.pictures.images.DigitRows",
+        ),
+    )
+
     def __init__(
         self,
         *args: Any,
@@ -41,8 +58,7 @@ class ConditionalScore(LatentScore):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, net=net, **kwargs)
-        if not 0 <= label_dropout <= 1:
-            raise UserError(f"label_dropout must be between 0 and 1, got {label_dropout}.")
+        check_in("[0, 1]", label_dropout=label_dropout)
         check_guidance(guidance)
         self.label_dropout, self.guidance = label_dropout, guidance
 
@@ -51,7 +67,7 @@ class ConditionalScore(LatentScore):
         """The number of labels; ∅ is the label of that number."""
         return cast(LabelledScoreMLP, self.net).classes
 
-    def given(self, net: Score, batch: tuple[Tensor, ...]) -> Score:
+    def given(self, net: DifferentiableScore, batch: tuple[Tensor, ...]) -> DifferentiableScore:
         """The score field of the batch's labels, some of them dropped in training."""
         y = self.checked(batch[1])
         if self.training:
@@ -96,7 +112,7 @@ class ConditionalScore(LatentScore):
 
     @torch.no_grad()
     def label_bounds(self, x: Tensor, generator: Generator) -> Tensor:
-        """Bounds on log p(u|y) for every y, ``(B, classes)``, in nats, up to a number for each u.
+        """Lower bounds on log p(u|y) for every y, ``(B, classes)``, in nats.
 
         See `functional.diffusion_bound`; by Bayes' theorem the largest is the likeliest label.
 
@@ -131,8 +147,8 @@ class ConditionalScore(LatentScore):
             raise UserError(f"{n} samples take one label or {n}, got {labels.numel()}.")
         return labels.expand(n)
 
-    def _guided(self, y: Tensor, weight: float) -> Any:
+    def _guided(self, y: Tensor, weight: float) -> ScoreField:
         return guided(self._labelled(y), self.score, weight)
 
-    def _labelled(self, y: Tensor) -> Score:
+    def _labelled(self, y: Tensor) -> DifferentiableScore:
         return cast(LabelledScoreMLP, self.score).given(y)

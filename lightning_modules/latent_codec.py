@@ -1,17 +1,20 @@
 """From images to standardised latents and back: a frozen VAE as score models use it."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.distributions.constraints import real
 
 from elbolab.errors import UserError
+from elbolab.run_directory import RunDirectory
+from lightning_modules.checkpoints import trained_checkpoint
 from lightning_modules.vae import VAE
 
-__all__ = ["CODEC", "LatentCodec"]
+__all__ = ["CODEC", "LatentCodec", "trained_codec"]
 
 CODEC = "codec"
 """Where a score model's checkpoint keeps its codec."""
@@ -20,8 +23,11 @@ CARRIED = ("hyper_parameters", "state_dict", "pytorch-lightning_version")
 """What of a VAE's checkpoint is needed to build it again."""
 
 
-class LatentCodec(nn.Module):
+class LatentCodec:
     """A frozen VAE and the statistics that standardise its latents: u = (z − m)/c.
+
+    No ``nn.Module``, so that a score model can hold it as an attribute and still has no weights but
+    its own.
 
     Args:
         checkpoint: A VAE's checkpoint as Lightning wrote it; what resuming needs may be missing.
@@ -31,11 +37,7 @@ class LatentCodec(nn.Module):
         UserError: If it is no VAE's, or its latents are not vectors over R^d.
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, checkpoint: dict[str, Any], source: str) -> None:
-        super().__init__()
         if "latent_dim" not in checkpoint.get("hyper_parameters", {}):
             raise UserError(f"{source} is no checkpoint of a VAE: latents are a VAE's.")
         self.carried = {name: checkpoint[name] for name in CARRIED}
@@ -45,13 +47,18 @@ class LatentCodec(nn.Module):
                 f"{source}: the latents of {type(self.vae.posterior).__name__} are not vectors in "
                 "R^d, where score models live; take a VAE with DiagonalGaussianPosterior."
             )
-        self.register_buffer("shift", torch.zeros(self.dim))
-        self.register_buffer("scale", torch.ones(self.dim))
+        self.shift, self.scale = torch.zeros(self.dim), torch.ones(self.dim)
 
     @property
     def dim(self) -> int:
         """d, the number of latent dimensions."""
         return self.vae.latent_dim
+
+    def to(self, device: torch.device) -> "LatentCodec":
+        """Moves the VAE and the statistics to a device, and returns the codec."""
+        self.vae.to(device)
+        self.shift, self.scale = self.shift.to(device), self.scale.to(device)
+        return self
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,12 +82,18 @@ class LatentCodec(nn.Module):
 
     def same_as(self, other: "LatentCodec") -> bool:
         """Whether both are the same VAE with the same statistics."""
-        mine, theirs = self.state_dict(), other.state_dict()
+        mine, theirs = self._tensors(), other._tensors()
         return mine.keys() == theirs.keys() and all(
             mine[name].shape == theirs[name].shape
             and torch.allclose(mine[name].cpu(), theirs[name].cpu(), rtol=1e-4, atol=1e-6)
             for name in mine
         )
+
+    def fingerprint(self) -> Iterator[bytes]:
+        """Bytes that tell this VAE from any other: its hyperparameters and its weights."""
+        yield repr(self.carried["hyper_parameters"]).encode()
+        for tensor in self.vae.state_dict().values():
+            yield tensor.cpu().numpy().tobytes()
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Plain values and tensors from which `from_checkpoint` builds the codec again."""
@@ -90,9 +103,24 @@ class LatentCodec(nn.Module):
     def from_checkpoint(cls, saved: dict[str, Any], source: str) -> "LatentCodec":
         """The codec that `to_checkpoint` described."""
         codec = cls(saved["vae"], source)
-        codec.shift.copy_(saved["shift"])
-        codec.scale.copy_(saved["scale"])
+        codec.shift, codec.scale = saved["shift"], saved["scale"]
         return codec
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**self.vae.state_dict(), "shift": self.shift, "scale": self.scale}
+
+
+def trained_codec(run: RunDirectory) -> LatentCodec:
+    """The codec of a finished run: of its VAE, or the one that a score model carries.
+
+    Raises:
+        UserError: If there is no such run, or it is not whole, or of another kind.
+    """
+    checkpoint = trained_checkpoint(run, "latent_vae")
+    path = str(run.checkpoint("best"))
+    if CODEC in checkpoint:
+        return LatentCodec.from_checkpoint(checkpoint[CODEC], path)
+    return LatentCodec(checkpoint, path)
 
 
 def _built(carried: dict[str, Any]) -> VAE:

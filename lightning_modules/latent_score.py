@@ -2,32 +2,49 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.latent_codec import CODEC, LatentCodec
 from lightning_modules.score import ScoreModel
 
-__all__ = ["LatentScore"]
+__all__ = ["LatentScore", "LatentSource"]
+
+
+@runtime_checkable
+class LatentSource(Protocol):
+    """A data module whose examples are standardised latents of a VAE."""
+
+    codec: LatentCodec
 
 
 class LatentScore(ScoreModel):
     """`ScoreModel` of a frozen VAE's standardised latents; its samples are decoded to images.
 
-    The VAE comes from the data module, which has a ``codec``. A checkpoint carries it with the
+    The VAE comes with the data, which are a `LatentSource`. A checkpoint carries it with the
     statistics of the latents, so that sampling needs nothing else.
 
     Args:
         kwargs: Those of `ScoreModel`.
     """
 
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+        ),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Held in a tuple, as no child: its weights are the VAE's, not this model's.
-        self._codec: tuple[LatentCodec, ...] = ()
+        self._codec: LatentCodec | None = None
 
     @property
     def codec(self) -> LatentCodec:
@@ -36,18 +53,31 @@ class LatentScore(ScoreModel):
         Raises:
             UserError: If there is none yet: neither data nor a checkpoint has given it.
         """
-        if not self._codec:
-            self.setup("sample")
-        return self._codec[0].to(self.device)
-
-    def setup(self, stage: str) -> None:
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if not hasattr(data, "codec"):
+        if self._codec is None:
             raise UserError(
                 f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
                 "checkpoint, which carries its VAE."
             )
-        self._take(data.codec)
+        return self._codec.to(self.device)
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, LatentSource):
+            self.decode_with(data.codec)
+        self.codec  # noqa: B018  says what is missing before anything is trained
+
+    def decode_with(self, codec: LatentCodec) -> None:
+        """Takes a copy of the codec whose latents the model is fitted to.
+
+        Raises:
+            UserError: If the model has one already, of other latents.
+        """
+        if self._codec is not None and not codec.same_as(self._codec):
+            raise UserError(
+                "the data's latents are those of another VAE than the checkpoint's: give the VAE "
+                "run that the model was fitted to with --data.vae_run."
+            )
+        self._codec = deepcopy(codec)  # the data's own stays on the data's device
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
@@ -77,12 +107,4 @@ class LatentScore(ScoreModel):
             raise UserError(
                 f"the checkpoint carries no VAE: it is not one of {type(self).__name__}."
             )
-        self._take(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))
-
-    def _take(self, codec: LatentCodec) -> None:
-        if self._codec and not codec.same_as(self._codec[0]):
-            raise UserError(
-                "the data's latents are those of another VAE than the checkpoint's: give the VAE "
-                "run that the model was fitted to with --data.vae_run."
-            )
-        self._codec = (deepcopy(codec),)  # the data's own stays on the data's device
+        self.decode_with(LatentCodec.from_checkpoint(checkpoint[CODEC], "the checkpoint"))

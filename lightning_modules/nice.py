@@ -4,29 +4,27 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
 from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
-from lightning_modules.functional.coupling import (
+from elbolab.whole_run import WholeRun
+from lightning_modules.checkpoints import keep_plain_hyperparameters
+from lightning_modules.functional.noise import ContentNoise
+from lightning_modules.functional.normalising_flow import (
     couple,
-    logistic_log_prob,
-    logistic_quantile,
-    uncouple,
-)
-from lightning_modules.functional.dequantization import (
-    content_noise,
     dequantize,
     log_mean_exp,
+    logistic_log_prob,
+    logistic_quantile,
     quantize,
+    uncouple,
 )
-from lightning_modules.hyperparameters import keep_plain_hyperparameters
+from lightning_modules.functional.precision import uncast
 from lightning_modules.nets.mlp import mlp
-from lightning_modules.optimization import build_optimizers
+from lightning_modules.trainable import TrainableModule
 
 __all__ = ["NICE"]
 
@@ -35,7 +33,7 @@ SCALE_GAIN = 50.0
 where weights have some hundredths to go, log-scales have seven."""
 
 
-class NICE(LightningModule):
+class NICE(TrainableModule):
     """Density of images by change of variables: z = exp(s) ⊙ couplings(y) is standard logistic.
 
     Dinh, Krueger & Bengio, *NICE: Non-linear Independent Components Estimation*, 2015. Images with
@@ -60,6 +58,13 @@ class NICE(LightningModule):
         UserError: If a size is below 1, or the number of pixels is odd.
     """
 
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.likelihood.LikelihoodMonitor",),
+        monitor="val/log_likelihood",
+        mode="max",
+        pictures=("callbacks.pictures.images.SampleGrid",),
+    )
+
     def __init__(
         self,
         shape: Sequence[int],
@@ -70,7 +75,7 @@ class NICE(LightningModule):
         optimizer: OptimizerCallable = lambda p: Adam(p, lr=1e-3, fused=True),
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, lr_scheduler)
         dimensions = math.prod(shape)
         check_at_least_one(shape=shape, couplings=couplings, hidden=hidden, draws=draws)
         if dimensions % 2:
@@ -86,7 +91,6 @@ class NICE(LightningModule):
             mlp([half, *hidden, half], activation) for _ in range(couplings)
         )
         self.scale = nn.Parameter(torch.zeros(dimensions))
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
 
     @property
     def log_scale(self) -> Tensor:
@@ -104,10 +108,10 @@ class NICE(LightningModule):
         y = uncouple(z * (-s).exp(), list(self.shifts), (-s).exp())
         return y.view(-1, *self.shape), -s.sum()
 
+    @uncast
     def log_prob(self, y: Tensor) -> Tensor:
         """Exact log p(y) in nats, ``(B,)``, for y ``(B, *shape)``; never in half precision."""
-        with torch.autocast(y.device.type, enabled=False):
-            return self._density(y)
+        return self._density(y)
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """Estimates log (1/K) Σ_k p(y_k) in nats, ``(B,)``, for images x ``(B, *shape)`` in [0, 1].
@@ -118,9 +122,10 @@ class NICE(LightningModule):
         Raises:
             UserError: If a value is outside [0, 1] or not a number.
         """
-        _check_range(x)
-        noise = (content_noise(x, draw) for draw in range(self.draws))
-        return log_mean_exp(torch.stack([self.log_prob(dequantize(x, u)) for u in noise]))
+        self.check_pixels(x)
+        noise = ContentNoise.of_images(x)
+        draws = (noise.uniform(x.shape[1:], draw) for draw in range(self.draws))
+        return log_mean_exp(torch.stack([self.log_prob(dequantize(x, u)) for u in draws]))
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
@@ -133,7 +138,7 @@ class NICE(LightningModule):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         x = batch[0]
         if batch_idx == 0:
-            _check_range(x)
+            self.check_pixels(x)
         log_likelihood = self._density(dequantize(x, torch.rand_like(x)))
         return {"loss": -log_likelihood.mean(), "log_likelihood": log_likelihood.detach()}
 
@@ -146,20 +151,8 @@ class NICE(LightningModule):
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         return self.validation_step(batch, batch_idx)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return build_optimizers(self, self.parameters(), self._optimizer, self._lr_scheduler)
-
     def _density(self, y: Tensor) -> Tensor:
         """Computes log p(y), perceptrons in whatever precision is on, all else in that of y."""
         z, _ = self(y)
         # Summed pixel by pixel: Σ log p(z_i) and Σ s_i are thousands, and their rounding shows.
         return (logistic_log_prob(z) + self.log_scale).sum(1)
-
-
-def _check_range(x: Tensor) -> None:
-    low, high = x.amin().item(), x.amax().item()
-    if not (low >= 0 and high <= 1):  # not a number fails both
-        raise UserError(
-            f"NICE needs images in [0, 1], got values from {low:g} to {high:g}: divide bytes by "
-            "255; the likelihood of a density on the unit interval means nothing elsewhere."
-        )

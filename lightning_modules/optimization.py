@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytorch_lightning import LightningModule
@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from elbolab.checks import check_in
 from elbolab.errors import UserError
 
 __all__ = ["CosineDecay", "RunSchedule", "StagedDecay", "build_optimizers"]
@@ -26,9 +27,13 @@ class RunSchedule(LambdaLR, ABC):
     Args:
         optimizer: The optimiser.
         epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+
+    Raises:
+        UserError: If it is below 0.
     """
 
     def __init__(self, optimizer: Optimizer, epochs: int = 0) -> None:
+        check_in("[0, inf)", epochs=epochs)
         self.epochs = epochs
         super().__init__(optimizer, lambda epoch: self.factor(epoch))
 
@@ -67,6 +72,9 @@ class StagedDecay(RunSchedule):
     Args:
         optimizer: The optimiser.
         epochs: Length of the run; 0 for the trainer's ``max_epochs``.
+
+    Raises:
+        UserError: If it is below 0.
     """
 
     def factor(self, epoch: int) -> float:
@@ -88,12 +96,23 @@ def build_optimizers(
     A schedule whose ``epochs`` is 0 gets the trainer's ``max_epochs``.
 
     Raises:
-        UserError: If it needs that and the trainer has none.
+        UserError: If it needs that and the trainer has none; if an argument of the optimiser or the
+            schedule is out of range; if the optimiser was given in Python and is gone.
     """
-    built = optimizer(parameters)
-    if lr_scheduler is None:
+    for name, builder in (("optimizer", optimizer), ("lr_scheduler", lr_scheduler)):
+        if isinstance(builder, Mapping):
+            raise UserError(
+                f"the module was loaded from a checkpoint without its {name}, which was given in "
+                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
+            )
+    try:
+        built = optimizer(parameters)
+        schedule = None if lr_scheduler is None else lr_scheduler(built)
+    except (ValueError, TypeError, ZeroDivisionError) as error:  # torch's own checks
+        raise UserError(f"model.optimizer or model.lr_scheduler: {error}.") from error
+    check_in("[0, inf)", **{"optimizer.lr": [group["lr"] for group in built.param_groups]})
+    if schedule is None:
         return built
-    schedule = lr_scheduler(built)
     if isinstance(schedule, RunSchedule) and schedule.epochs == 0:
         epochs = module.trainer.max_epochs
         if epochs is None or epochs < 1:

@@ -1,41 +1,41 @@
 """The variational auto-encoder."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 from torch.optim import Adam
 
-from elbolab.checks import check_at_least_one
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
+from lightning_modules.checkpoints import keep_plain_hyperparameters
 from lightning_modules.functional.annealing import Annealing, Constant
 from lightning_modules.functional.bounds import Bound, Elbo
 from lightning_modules.functional.elbo import (
     BoundTerms,
-    bound_terms,
+    VariationalProblem,
     closed_form_kl,
     log_evidence,
 )
 from lightning_modules.functional.estimators import GradientEstimator, Reparameterized
-from lightning_modules.hyperparameters import keep_plain_hyperparameters
+from lightning_modules.functional.noise import ContentNoise
+from lightning_modules.functional.precision import uncast
 from lightning_modules.nets.likelihoods import BernoulliLikelihood, Likelihood
 from lightning_modules.nets.mlp import mlp
 from lightning_modules.nets.posteriors import DiagonalGaussianPosterior, Posterior
 from lightning_modules.nets.priors import Prior, StandardNormalPrior
-from lightning_modules.optimization import build_optimizers
+from lightning_modules.trainable import TrainableModule
 
 __all__ = ["VAE"]
 
-NLL_SAMPLES = {True: 5000, False: 100}
+BINARY_SAMPLES, GREY_SAMPLES = 5000, 100
 """Draws for ``test/nll`` of binary images, as published figures have them, and of any others."""
 
 
-class VAE(LightningModule):
+class VAE(TrainableModule):
     """Latent-variable model p(x, z) = p(x|z) p(z), trained by a lower bound on log p(x).
 
     The base model of Kingma & Welling, *Auto-Encoding Variational Bayes*, 2014: two perceptrons,
@@ -43,7 +43,9 @@ class VAE(LightningModule):
     family of models is an object of its own, given by ``class_path`` in the YAML: likelihood,
     posterior and prior, the bound, the estimator of its gradient, the weight of the KL term.
 
-    Every step returns the terms of the bound example by example; the ELBO monitor logs them.
+    Every step returns the terms of the bound example by example; the ELBO monitor logs them. In
+    evaluation the noise of an image is a function of the image, so that figures depend neither on
+    batches nor on processes, and nothing is in half precision.
 
     Args:
         shape: Shape of one example, such as ``(1, 28, 28)``; the command line takes it from the
@@ -67,6 +69,17 @@ class VAE(LightningModule):
         UserError: If a size is below 1, or two of the objects do not go together.
     """
 
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.elbo.ElboMonitor",),
+        monitor="val/elbo",
+        mode="max",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.images.Reconstructions",
+            "callbacks.pictures.latent_space.LatentSpace",
+        ),
+    )
+
     def __init__(
         self,
         shape: Sequence[int],
@@ -84,9 +97,9 @@ class VAE(LightningModule):
         optimizer: OptimizerCallable = lambda p: Adam(p, lr=1e-3, fused=True),
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
-        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape, nll_memory=nll_memory)
-        check_at_least_one(nll_samples=1 if nll_samples is None else nll_samples)
+        super().__init__(optimizer, lr_scheduler)
+        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape)
+        check_at_least_one(nll_samples=nll_samples, nll_memory=nll_memory)
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
         self.shape, self.latent_dim = torch.Size(shape), latent_dim
@@ -94,25 +107,19 @@ class VAE(LightningModule):
         self.latent_shape = self.posterior.latent_shape(latent_dim)
         self.prior = prior(self.latent_shape, shape)
         self.bound, self.estimator, self.kl_weight = bound(), estimator(), kl_weight()
-        pixels = math.prod(shape)
-        self.encoder = mlp(
-            [pixels, *hidden, self.posterior.parameters_per_latent * latent_dim], activation
-        )
-        self.decoder = mlp(
-            [
-                math.prod(self.latent_shape),
-                *reversed(hidden),
-                self.likelihood.parameters_per_pixel * pixels,
-            ],
-            activation,
-        )
+        self.encoder, self.decoder = self._networks(hidden, activation)
         self.nll_samples, self.nll_memory = nll_samples, nll_memory
-        self._numbers_per_draw = 4 * self.likelihood.parameters_per_pixel * pixels + (
-            2 * sum(hidden) + 4 * self.prior.components * math.prod(self.latent_shape)
-        )
-        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self.anneal(0.0)
         self.check_combination(self.bound, self.estimator)
+
+    def _networks(
+        self, hidden: Sequence[int], activation: Callable[[], nn.Module]
+    ) -> tuple[nn.Module, nn.Module]:
+        pixels, latents = self.shape.numel(), self.latent_shape.numel()
+        raw_latents = self.posterior.parameters_per_latent * self.latent_dim
+        raw_pixels = self.likelihood.parameters_per_pixel * pixels
+        encoder = mlp([pixels, *hidden, raw_latents], activation)
+        return encoder, mlp([latents, *reversed(hidden), raw_pixels], activation)
 
     def check_combination(self, bound: Bound, estimator: GradientEstimator) -> None:
         """Refuses a bound and an estimator that do not go with each other, or with this model.
@@ -152,7 +159,16 @@ class VAE(LightningModule):
         self, x: Tensor, bound: Bound, estimator: GradientEstimator, kl_weight: float = 1.0
     ) -> BoundTerms:
         """Terms in nats for x ``(B, *shape)`` whose objective has the bound's gradient."""
-        return estimator(x, self.encoder(x.flatten(1)), self, bound, kl_weight)
+        raw = self.encoder(x.flatten(1))
+        return estimator(VariationalProblem(x, raw, self, bound, kl_weight))
+
+    def exact(self, z: Tensor) -> Tensor:
+        """The exact draws behind z, where the posterior's draws in training are relaxed."""
+        return self.posterior.exact(z)
+
+    def draw(self, x: Tensor, raw: Tensor, draws: range) -> Tensor:
+        """Those draws of q(z|x), functions of each image alone; raw the encoder's outputs for x."""
+        return self.posterior.draw(raw, ContentNoise.of_images(x), draws)
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator | None = None) -> Tensor:
@@ -168,44 +184,64 @@ class VAE(LightningModule):
         return self.decode(self.posterior.point(self.encode(x))).mean
 
     @torch.no_grad()
+    @uncast
     def nll(self, x: Tensor) -> Tensor:
         """−VLB^(K) in nats, ``(B,)``: at least −log p(x) in expectation, and near it.
 
-        K is ``nll_samples``; the memory for what is decoded at once is ``nll_memory``.
+        K is `samples_for`; the memory for what is decoded at once is ``nll_memory``.
         """
-        binary = bool(((x == 0) | (x == 1)).all())
-        samples = self.nll_samples or NLL_SAMPLES[binary]
-        rows = self.nll_memory * 2**20 // (4 * self._numbers_per_draw)
-        return -log_evidence(x, self.encoder(x.flatten(1)), self, samples, rows)
+        nll, samples = torch.zeros(len(x), device=x.device), self.samples_for(x)
+        for count in samples.unique().tolist():
+            part = x[samples == count]
+            problem = VariationalProblem(part, self.encoder(part.flatten(1)), self, self.bound)
+            nll[samples == count] = -log_evidence(problem, count, self.nll_memory)
+        return nll
+
+    def samples_for(self, x: Tensor) -> Tensor:
+        """K of each image's `nll`, ``(B,)``: ``nll_samples``, or what suits binary or grey ones."""
+        if self.nll_samples is not None:
+            return torch.full((len(x),), self.nll_samples, device=x.device)
+        return torch.where(_binary(x), BINARY_SAMPLES, GREY_SAMPLES)
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         self.anneal(self.current_epoch + batch_idx / max(1, self.trainer.num_training_batches))
 
     def anneal(self, epoch: float) -> None:
-        """Sets what changes while training to its value after ``epoch`` epochs."""
+        """Sets what changes while training to its value after ``epoch`` epochs.
+
+        Raises:
+            UserError: If the weight of the KL term is below 0.
+        """
         self.beta = self.kl_weight(epoch)
+        check_in("[0, inf)", kl_weight=self.beta)
         self.posterior.anneal(epoch)
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        if batch_idx == 0:
+            self.check_pixels(batch[0], *self.likelihood.pixel_range)
         terms = self.estimate(batch[0], self.bound, self.estimator, self.beta)
         return {"loss": -terms.objective.mean(), **_logged(terms)}
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
-        x = batch[0]
-        q = self.encode(x)
-        z = q.sample(torch.Size([self.bound.samples]))
-        terms = bound_terms(x, z, q, self, self.bound)
-        return {**_logged(terms), "posterior_mean": q.mean}
+        return self.evaluate(batch[0])
+
+    @uncast
+    def evaluate(self, x: Tensor) -> dict[str, Tensor]:
+        """The bound's terms and the posterior's mean for images x ``(B, *shape)``, by name."""
+        self.check_pixels(x, *self.likelihood.pixel_range)
+        raw = self.encoder(x.flatten(1))
+        terms = VariationalProblem(x, raw, self, self.bound).evaluated()
+        return {**_logged(terms), "posterior_mean": self.posterior(raw).mean}
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
-        return {**self.validation_step(batch, batch_idx), "nll": self.nll(batch[0])}
+        x = batch[0]
+        normalised = _binary(x) | self.likelihood.density_of_grey
+        nll = {"nll": self.nll(x), "nll_samples": self.samples_for(x), "normalised": normalised}
+        return {**self.evaluate(x), **nll}
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         z = self.posterior.point(self.encode(batch[0]))
         return {"latents": z, "reconstructions": self.decode(z).mean}
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        return build_optimizers(self, self.parameters(), self._optimizer, self._lr_scheduler)
 
 
 def _logged(terms: BoundTerms) -> dict[str, Tensor]:
@@ -215,3 +251,8 @@ def _logged(terms: BoundTerms) -> dict[str, Tensor]:
         "reconstruction": terms.reconstruction.detach(),
         "kl": terms.kl.detach(),
     }
+
+
+def _binary(x: Tensor) -> Tensor:
+    """Whether all pixels of an image are 0 or 1, ``(B,)``."""
+    return ((x == 0) | (x == 1)).flatten(1).all(1)

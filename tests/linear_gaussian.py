@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from lightning_modules.functional.gaussian import LogVarianceNormal, StandardNormal
+from lightning_modules.functional.distributions import LogVarianceNormal, StandardNormal
+from lightning_modules.functional.elbo import VariationalProblem
 
 F64 = torch.float64
 
@@ -36,6 +37,15 @@ class LinearGaussian:
     def decode(self, z):
         mean = torch.einsum("...pd,...d->...p", self.W, z) + self.b
         return Independent(Normal(mean, self.s, validate_args=False), 1, validate_args=False)
+
+    def exact(self, z):
+        return z
+
+    def draw(self, x, raw, draws):
+        return self.posterior(raw).sample([len(draws)])
+
+    def problem(self, raw, bound, kl_weight=1.0):
+        return VariationalProblem(self.x, raw, self, bound, kl_weight)
 
     def log_evidence(self):
         covariance = self.W @ self.W.T + self.s**2 * torch.eye(5, dtype=F64)

@@ -8,9 +8,9 @@ import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from lightning_modules.functional.anomaly import (
-    Likelihood,
-    LikelihoodAndComplexity,
-    Typicality,
+    ComplexityScore,
+    LikelihoodScore,
+    TypicalityScore,
     anomaly_threshold,
     auroc,
     error_figures,
@@ -68,8 +68,8 @@ def test_typicality_punishes_what_is_far_too_probable():
     calibration = torch.tensor([90.0, 100.0, 110.0])
     found = torch.tensor([100.0, 105.0, 160.0, 40.0])
     images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
-    assert Typicality()(found, images, calibration).tolist() == [0, -5, -60, -60]
-    assert Likelihood()(found, images, calibration).tolist() == found.tolist()
+    assert TypicalityScore()(found, images, calibration).tolist() == [0, -5, -60, -60]
+    assert LikelihoodScore()(found, images, calibration).tolist() == found.tolist()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -83,5 +83,5 @@ def test_complexity_is_the_size_of_a_lossless_file_in_nats(channels):
     assert 0 < of_noise / (8 * math.log(2)) - pixels < 120
     assert of_blank < of_noise / 3
     likelihood = torch.tensor([0.0, 0.0])
-    scores = LikelihoodAndComplexity()(likelihood, torch.cat([noise, blank]), likelihood)
+    scores = ComplexityScore()(likelihood, torch.cat([noise, blank]), likelihood)
     torch.testing.assert_close(scores, torch.tensor([of_noise, of_blank]))

@@ -1,5 +1,6 @@
 """Bounds on the evidence against the linear-Gaussian model's closed forms."""
 
+import copy
 import itertools
 
 import pytest
@@ -10,16 +11,17 @@ from callbacks.monitors.elbo import EvidenceMetric
 from elbolab.errors import UserError
 from lightning_modules.functional.annealing import Constant, Exponential, Linear
 from lightning_modules.functional.bounds import Elbo, ImportanceWeighted
-from lightning_modules.functional.elbo import bound_terms, log_evidence
+from lightning_modules.functional.elbo import log_evidence
 
 F64 = torch.float64
 
 
 def estimates(model, raw, bound, repeats=4000):
     """Many independent values of the bound for each example, ``(repeats, B)``."""
-    q, x = model.posterior(raw.repeat(repeats, 1)), model.x.repeat(repeats, 1)
-    found = bound_terms(x, q.sample([bound.samples]), q, model, bound).bound
-    return found.unflatten(0, (repeats, -1))
+    many = copy.copy(model)
+    many.x = model.x.repeat(repeats, 1)
+    values = many.problem(raw.repeat(repeats, 1), bound).evaluated().bound
+    return values.unflatten(0, (repeats, -1))
 
 
 def mean_and_error(values):
@@ -65,9 +67,10 @@ def test_every_draw_gives_the_evidence_where_q_is_the_posterior(samples):
 def test_log_evidence_does_not_depend_on_how_much_is_decoded_at_once():
     model = LinearGaussian(examples=7)
     found = []
-    for rows in (1, 100, 240, 10**6):
+    problem = model.problem(model.wrong_raw(), Elbo())
+    for memory in (1e-6, 0.1, 0.3, 1000):
         torch.manual_seed(4)
-        found.append(log_evidence(model.x, model.wrong_raw(), model, 1234, rows))
+        found.append(log_evidence(problem, 1234, memory))
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], atol=1e-10, rtol=0)
     assert ((found[0] - model.log_evidence()).abs() < 0.1).all()
@@ -100,7 +103,7 @@ def test_vimco_baseline_is_the_bound_with_the_geometric_mean_of_the_others():
 
 @pytest.mark.parametrize("bound", [Elbo, ImportanceWeighted])
 def test_a_bound_needs_a_draw(bound):
-    with pytest.raises(UserError, match="at least 1 draw of each example, got 0"):
+    with pytest.raises(UserError, match="(samples|draws) must be at least 1, got 0"):
         bound(0)
 
 
@@ -110,9 +113,9 @@ def test_annealing_goes_from_start_to_end_and_stays():
     assert [curve(e) for e in (0, 1, 2, 9)] == pytest.approx([1, 0.5, 0.25, 0.25])
     assert Constant(0.3)(17) == 0.3
     for build in (lambda: Linear(epochs=0), lambda: Exponential(epochs=-1)):
-        with pytest.raises(UserError, match="epochs of annealing must be above 0"):
+        with pytest.raises(UserError, match="epochs must be above 0"):
             build()
-    with pytest.raises(UserError, match="end of exponential annealing must be above 0"):
+    with pytest.raises(UserError, match="end must be above 0"):
         Exponential(end=0)
 
 
@@ -139,7 +142,7 @@ def test_metric_is_exact_whatever_the_batches_and_processes():
         standard_error = elbo.std() / len(elbo) ** 0.5
         assert float(found["elbo_standard_error"]) == pytest.approx(standard_error, rel=1e-9)
         assert float(found["nll"]) == pytest.approx(float(double["nll"].mean()), rel=1e-12)
-        torch.testing.assert_close(found["kl_per_dimension"], double["kl"].mean(0))
+        torch.testing.assert_close(torch.stack(found["kl_per_dimension"]), double["kl"].mean(0))
         spread = double["posterior_mean"].var(0, unbiased=False).sum(1)
-        torch.testing.assert_close(found["posterior_mean_variance"], spread)
+        torch.testing.assert_close(torch.stack(found["posterior_mean_variance"]), spread)
     assert float(found["elbo"]) == pytest.approx(float(found["reconstruction"] - found["kl"]))

@@ -14,7 +14,7 @@ from doubles import Bomb
 
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
 from elbolab.errors import UserError
-from lightning_modules.trained_runs import read_checkpoint
+from lightning_modules.checkpoints import read_checkpoint
 from lightning_modules.vae import VAE
 
 

@@ -170,7 +170,10 @@ FIT = ["fit", *GLYPHS, *SMALL]
     ("typed", "message"),
     [
         (["fit"], "no data and model given: name a configuration, such as --config"),
-        (["predict", *GLYPHS, "--num_samples", "0"], "num_samples: "),
+        (
+            ["predict", *GLYPHS, "--num_samples", "0"],
+            "num_samples must be a whole number of at least 1",
+        ),
         ([*FIT, "--run_dir", "/dev/null/run"], "cannot write to /dev/null/run: Not a directory"),
         (["fti"], "no command 'fti'. Did you mean 'fit'?"),
         ([*FIT, "--model.latent_dim", "0"], "latent_dim must be at least 1, got 0"),
@@ -181,7 +184,7 @@ FIT = ["fit", *GLYPHS, *SMALL]
         ([*FIT, "--model.prior", "StandardPrior"], "Did you mean 'StandardNormalPrior'?"),
         (
             [*FIT, "--data", "datamodules.mnist.MNISTDatamodule"],
-            "Did you mean 'datamodules.mnist.MNISTDataModule'?",
+            "no class 'MNISTDatamodule'. Did you mean 'MNISTDataModule'?",
         ),
         (["fit", "--config", "configs/vea.yaml"], "Did you mean 'configs/vae.yaml'?"),
         ([*FIT, "--trainer.accelerator", "gpuu"], "gpuu"),

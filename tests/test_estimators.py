@@ -37,7 +37,7 @@ def gradients(model, raw, bound, estimator, kl_weight=1.0):
     for _ in range(CALLS):  # a running mean has something to subtract from the second call on
         phi = raw[:1].expand(COPIES, -1).clone().requires_grad_()
         many.W = model.W.expand(COPIES, -1, -1).clone().requires_grad_()
-        objective = estimator(many.x, phi, many, bound, kl_weight).objective
+        objective = estimator(many.problem(phi, bound, kl_weight)).objective
         rows.append(torch.autograd.grad(objective.sum(), (phi, many.W)))
     return [torch.cat(part).flatten(1) for part in zip(*rows, strict=True)]
 

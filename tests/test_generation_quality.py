@@ -18,7 +18,7 @@ from callbacks.monitors.accuracy import ClassMetric
 from callbacks.monitors.generation_quality import GenerationQuality, frechet_distance
 from elbolab.errors import UserError
 from lightning_modules.classifier import DigitClassifier
-from lightning_modules.functional.coverage import coverage, recall
+from lightning_modules.functional.sample_quality import coverage, recall
 
 QUIET = [
     *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
@@ -100,7 +100,10 @@ def test_a_label_beyond_the_classes_is_named():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"num_samples": 10}, "more than 10"), ({"guidance": [float("nan")]}, "finite number")],
+    [
+        ({"num_samples": 10}, "num_samples must be above 10"),
+        ({"guidance": [float("nan")]}, "finite number"),
+    ],
 )
 def test_impossible_judgements_are_refused(options, message):
     with pytest.raises(UserError, match=message):

@@ -7,12 +7,17 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 from scipy.stats import kstest, logistic
+from test_nice_dequantization import content_noise
 from torch.autograd.functional import jacobian
 
 from datamodules.tensor_batches import TensorBatches
 from elbolab.errors import UserError
-from lightning_modules.functional.coupling import couple, logistic_log_prob, logistic_quantile
-from lightning_modules.functional.dequantization import content_noise, dequantize
+from lightning_modules.functional.normalising_flow import (
+    couple,
+    dequantize,
+    logistic_log_prob,
+    logistic_quantile,
+)
 from lightning_modules.nice import NICE
 
 

@@ -6,13 +6,18 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from lightning_modules.functional.dequantization import (
+from lightning_modules.functional.noise import ContentNoise
+from lightning_modules.functional.normalising_flow import (
     bits_per_dim,
-    content_noise,
     dequantize,
     log_mean_exp,
     quantize,
 )
+
+
+def content_noise(x, draw):
+    return ContentNoise.of_images(x).uniform(x.shape[1:], draw)
+
 
 BYTES = torch.arange(256, dtype=torch.float64) / 255
 

@@ -9,11 +9,11 @@ from torch.autograd import grad
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from elbolab.errors import UserError
-from lightning_modules.functional.levels import FineLevels, UniformLevels, draw_levels
+from lightning_modules.functional.levels import EvenGrid, FineLevels, UniformLevels, draw_levels
 from lightning_modules.functional.mixture import MixtureScore
-from lightning_modules.functional.point_clouds import distance_to_path, sliced_wasserstein
+from lightning_modules.functional.sample_quality import distance_to_path, sliced_wasserstein
 from lightning_modules.functional.schedule import CosineSchedule, LinearSchedule, diffuse
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.nets.activations import ReLU, SiLU
 from lightning_modules.nets.embeddings import FourierTime, LogSNR, RawTime
 from lightning_modules.nets.inputs import DampedFourier, Identity
@@ -67,7 +67,7 @@ def test_small_noise_variances_are_exact_in_single_precision():
 
 @pytest.mark.parametrize("steps", [1, 7, 30, 299, 300])
 def test_a_grid_goes_from_the_top_to_the_data_in_about_equal_jumps(steps):
-    grid = LinearSchedule().grid(steps)
+    grid = EvenGrid()(LinearSchedule(), steps)
     jumps = [k - j for k, j in pairwise(grid)]
     assert (grid[0], grid[-1], len(jumps)) == (300, 0, steps)
     assert max(jumps) - min(jumps) <= 1
@@ -79,11 +79,11 @@ def test_a_grid_goes_from_the_top_to_the_data_in_about_equal_jumps(steps):
     [
         (lambda: LinearSchedule(0), "must be at least 1, got 0"),
         (lambda: CosineSchedule(0), "must be at least 1, got 0"),
-        (lambda: LinearSchedule(10, 0.0), "β_1 must be between 0 and 1"),
-        (lambda: LinearSchedule(10, 0.1, 1.0), "β_10 must be between 0 and 1"),
-        (lambda: LinearSchedule(10, math.nan), "β_1 must be between 0 and 1"),
+        (lambda: LinearSchedule(10, 0.0), r"β_1 must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, 0.1, 1.0), r"β_10 must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, math.nan), r"β_1 must be in \(0, 1\)"),
         (lambda: CosineSchedule(10, -0.1), "offset must be above 0"),
-        (lambda: LinearSchedule().grid(301), "between 1 and the schedule's 300, got 301"),
+        (lambda: EvenGrid()(LinearSchedule(), 301), r"steps must be in \[1, 300\], got 301"),
     ],
 )
 def test_impossible_schedules_are_refused(make, message):
@@ -177,7 +177,7 @@ def test_hand_carried_derivatives_equal_autograds(name, one_level):
     v = torch.randn(4, 9, 3)
     wanted = torch.einsum("bij,nbj->nbi", jacobian, v)
     torch.testing.assert_close(net.pushforward(x, k, v)[1], wanted)
-    torch.testing.assert_close(Score.pushforward(net, x, k, v)[1], wanted)
+    torch.testing.assert_close(DifferentiableScore.pushforward(net, x, k, v)[1], wanted)
 
 
 @pytest.mark.parametrize("name", NETS)

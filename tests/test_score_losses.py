@@ -1,6 +1,7 @@
 """The three losses: one minimiser, signs included, on Gaussian data where it is known."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,11 +9,13 @@ import torch
 from elbolab.errors import UserError
 from lightning_modules.functional.levels import UniformWeight, VarianceWeight
 from lightning_modules.functional.mixture import MixtureScore
+from lightning_modules.functional.noise import noise_like
 from lightning_modules.functional.schedule import LinearSchedule, diffuse
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.functional.score_matching import (
     Denoising,
     Hyvarinen,
+    Noised,
     Sliced,
     hyvarinen,
 )
@@ -24,7 +27,13 @@ LOSSES = [Hyvarinen(), Sliced(), Sliced(3), Denoising()]
 LEVEL = 80
 
 
-class LinearField(Score):
+def apply(loss, score, x, k, schedule, generator=None):
+    """A loss of data x, all noise from one generator, that of the points first."""
+    noise = partial(noise_like, generator=generator)
+    return loss(score, Noised.of(x, k, schedule, noise(x)), noise)
+
+
+class LinearField(DifferentiableScore):
     """s(x) = A x + b: for Gaussian data the true score is one of these."""
 
     def __init__(self, d: int):
@@ -57,7 +66,7 @@ def minimiser(loss, x, schedule):
     k = torch.full((len(x),), LEVEL)
     generator = torch.Generator().manual_seed(1)
     parameters = (field.A, field.b)
-    flat = lambda: loss(field, x, k, schedule, generator.manual_seed(1)).mean()  # noqa: E731
+    flat = lambda: apply(loss, field, x, k, schedule, generator.manual_seed(1)).mean()  # noqa: E731
     gradient = torch.cat([g.flatten() for g in torch.autograd.grad(flat(), parameters)])
     columns = []
     for i in range(6):
@@ -85,7 +94,7 @@ def test_each_loss_recovers_the_true_score_of_a_gaussian(loss):
 
 
 def test_denoising_targets_point_from_the_noisy_point_to_the_clean_one():
-    class Target(Score):
+    class Target(DifferentiableScore):
         """(√ᾱ x − x̃)/(1 − ᾱ), as the reference has it, for one known x."""
 
         def forward(self, x, k):
@@ -94,7 +103,7 @@ def test_denoising_targets_point_from_the_noisy_point_to_the_clean_one():
 
     schedule, clean = LinearSchedule(), torch.tensor([[0.5, -1.0]])
     k = torch.arange(1, 301)
-    loss = Denoising()(Target(), clean.expand(300, 2), k, schedule)
+    loss = apply(Denoising(), Target(), clean.expand(300, 2), k, schedule)
     assert float(loss.max()) < 1e-12
 
 
@@ -105,8 +114,9 @@ def test_the_sliced_loss_is_unbiased_for_the_exact_one(projections):
     net = ScoreMLP(3, schedule, [16, 16])
     x, k = torch.randn(1, 3).expand(40_000, 3), torch.tensor([50]).expand(40_000)
     seed = torch.Generator().manual_seed
-    sliced = Sliced(projections)(net, x, k, schedule, seed(3)).detach()
-    exact = Hyvarinen()(net, x, k, schedule, seed(3)).detach()  # the same noise ε comes first
+    # The same noise ε comes first.
+    sliced = apply(Sliced(projections), net, x, k, schedule, seed(3)).detach()
+    exact = apply(Hyvarinen(), net, x, k, schedule, seed(3)).detach()
     difference = sliced - exact
     error = difference.std() / len(x) ** 0.5
     assert abs(float(difference.mean())) < 4 * float(error)
@@ -182,7 +192,7 @@ def distance_after_training(activation) -> tuple[float, float]:
 
     for _ in range(150):
         optimizer.zero_grad()
-        Hyvarinen()(net, data(256), torch.full((256,), 10), schedule).mean().backward()
+        apply(Hyvarinen(), net, data(256), torch.full((256,), 10), schedule).mean().backward()
         optimizer.step()
     x, k = data(5000), torch.full((5000,), 10)
     x_k = diffuse(x, k, schedule, torch.randn(5000, 2))

@@ -156,9 +156,9 @@ def test_nll_is_the_same_whatever_the_memory():
 def test_nll_takes_5000_draws_of_binary_images_and_100_of_others(monkeypatch):
     model, asked = build(), []
 
-    def spy(x, raw, of, samples, rows):
+    def spy(problem, samples, memory):
         asked.append(samples)
-        return torch.zeros(len(x))
+        return torch.zeros(len(problem.x))
 
     monkeypatch.setattr("lightning_modules.vae.log_evidence", spy)
     model.nll(torch.ones(2, 1, 4, 3))
@@ -215,7 +215,7 @@ def test_gradient_noise_is_measured_drawn_and_leaves_training_alone(fit, workpla
             "biased",
         ),
         (["--model.posterior", "CategoricalPosterior"], "do not go together"),
-        (["--model.bound", "Elbo", "--model.bound.draws", "0"], "at least 1 draw"),
+        (["--model.bound", "Elbo", "--model.bound.draws", "0"], "draws must be at least 1, got 0"),
         (["--model.nll_samples", "0"], "nll_samples must be at least 1, got 0"),
         (["--model.prior", "VampPriorr"], "VampPrior"),
     ],

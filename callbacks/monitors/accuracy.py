@@ -40,13 +40,13 @@ class ClassMetric(Metric):
         """Accuracy, its standard error and cross-entropy, and the accuracy of each label seen."""
         n = self.examples.sum()
         accuracy = self.right.sum() / n
-        found = {
+        overall = {
             "accuracy": accuracy,
             "accuracy_standard_error": (accuracy * (1 - accuracy) / n).sqrt(),
             "cross_entropy": self.entropy.sum() / n,
         }
         seen = self.examples.nonzero().flatten().tolist()
-        return found | {f"accuracy_label/{y}": self.right[y] / self.examples[y] for y in seen}
+        return overall | {f"accuracy_label/{y}": self.right[y] / self.examples[y] for y in seen}
 
 
 class AccuracyMonitor(StageMonitor):
@@ -71,10 +71,7 @@ class AccuracyMonitor(StageMonitor):
         return metric.compute(), {}
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if not all(self.history.values()):
+        curves = self.curves(lambda epoch: 100 * (1 - epoch["accuracy"]))
+        if not curves:
             return {}
-        curves = {
-            label: ([p["epoch"] for p in points], [100 * (1 - p["accuracy"]) for p in points])
-            for label, points in zip(("training", "validation"), self.history.values(), strict=True)
-        }
         return {"error_curve": curve_picture(curves, "wrong [%]", "Errors of the classifier")}

@@ -8,39 +8,29 @@ from typing import Any
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_info
 from matplotlib.figure import Figure
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.listener import EvaluationListener, EvaluationStage
 from callbacks.monitors.anomaly_pictures import add_pr_curve, extremes, histograms, roc
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
+from callbacks.publishing import log_figures, publish_pictures
+from callbacks.trainer_facts import publishing_step, run_of, tensorboard_of, writes_files
+from elbolab.batches import MarkedBatch, Origin
 from elbolab.errors import UserError
-from elbolab.origin import Origin
-from elbolab.pictures import write_picture
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.anomaly import (
-    Likelihood,
-    Score,
+    AnomalyScore,
+    LikelihoodScore,
     anomaly_threshold,
     error_figures,
 )
 
-__all__ = ["AnomalyReport", "Verdict", "gathered", "in_distribution"]
-
-
-def in_distribution(batch: tuple[Tensor, ...]) -> Tensor:
-    """Which examples of a test batch are in-distribution, ``(B,)``: all, where none is marked."""
-    if _marked(batch):
-        return batch[2] != Origin.OUTSIDE
-    return torch.ones(len(batch[0]), dtype=torch.bool, device=batch[0].device)
-
-
-def _marked(batch: tuple[Tensor, ...]) -> bool:
-    return len(batch) == 4  # images, labels, origin, index: see AnomalyDataModule
+__all__ = ["AnomalyReport", "Verdict", "gathered"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a score makes of all test images.
+    """The scores of all test images and the threshold below which they are flagged.
 
     Attributes:
         scores: ``(N,)``.
@@ -58,7 +48,7 @@ class Verdict:
         return self.scores[self.origin == Origin.INSIDE], self.scores[self.origin == Origin.OUTSIDE]
 
 
-class AnomalyReport(Callback):
+class AnomalyReport(EvaluationListener):
     """Judges a density model by the images that it should find strange.
 
     After a test: counts and rates of type I and type II errors at the threshold mean − 3 standard
@@ -71,47 +61,45 @@ class AnomalyReport(Callback):
     `AnomalyDataModule`.
 
     Args:
-        scores: The deciding score, and others to compare with it; `Likelihood` alone by default.
+        scores: The deciding score, and others to compare with it; by default `LikelihoodScore`.
 
     Raises:
         UserError: If the list is empty or names a score twice; in a test, if the data has no
             out-of-distribution images.
     """
 
-    def __init__(self, scores: list[Score] | None = None) -> None:
-        self.scores = {type(score).__name__: score for score in scores or [Likelihood()]}
+    def __init__(self, scores: list[AnomalyScore] | None = None) -> None:
+        self.scores = {score.name: score for score in scores or [LikelihoodScore()]}
         if scores is not None and len(self.scores) != len(scores):
             raise UserError("scores must name at least one, and none of them twice.")
         self._parts: list[tuple[Tensor, ...]] = []
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def evaluation_starts(self, stage: EvaluationStage) -> None:
         self._parts = []
 
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._parts = []
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def batch_evaluated(
+        self, stage: EvaluationStage, pl_module: LightningModule, outputs: Any, batch: Any
     ) -> None:
-        if not _marked(batch):
+        if stage == "val":
+            return
+        if not isinstance(batch, MarkedBatch):
             raise UserError(
                 "AnomalyReport needs out-of-distribution images beside the others: give an "
                 "AnomalyDataModule as data, or leave the callback out."
             )
-        images, _, origin, index = batch
-        pixels = (255 * images).round().to(torch.uint8)
-        columns = (outputs["log_likelihood"].float(), pixels, origin, index)
+        pixels = (255 * batch.x).round().to(torch.uint8)
+        columns = (outputs["log_likelihood"].float(), pixels, batch.origin, batch.place)
         self._parts.append(tuple(column.cpu() for column in columns))
 
-    on_predict_batch_end = on_test_batch_end
+    def evaluation_ends(
+        self, stage: EvaluationStage, trainer: Trainer, pl_module: LightningModule
+    ) -> None:
+        if stage == "test":
+            self._report(trainer, pl_module)
+        elif stage == "predict":
+            self._write_verdicts(trainer)
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _report(self, trainer: Trainer, pl_module: LightningModule) -> None:
         log_likelihood, images, origin, _ = gathered(trainer, self._parts)
         verdicts = {
             name: _verdict(score, log_likelihood, images, origin)
@@ -120,18 +108,15 @@ class AnomalyReport(Callback):
         first = next(iter(verdicts))
         for name, verdict in verdicts.items():
             stage = "test" if name == first else f"test/{name}"
-            found = error_figures(*verdict.sides, verdict.threshold)
-            values = {f"{stage}/{k}": v.float().to(pl_module.device) for k, v in found.items()}
-            # The same on every process; sync_dist only tells Lightning not to warn.
-            pl_module.log_dict(values, sync_dist=True)
+            figures = error_figures(*verdict.sides, verdict.threshold)
+            log_figures(pl_module, {f"{stage}/{k}": value for k, value in figures.items()})
         if writes_files(trainer):
-            writer, step = tensorboard_of(trainer), _step(trainer)
-            for name, figure in _pictures(verdicts, images).items():
-                write_picture(figure, name, run_of(trainer), writer, step)
-            if writer is not None:
-                add_pr_curve(writer, "test/precision_recall", *verdicts[first].sides, step)
+            publish_pictures(trainer, _pictures(verdicts, images))
+            if writer := tensorboard_of(trainer):
+                sides, step = verdicts[first].sides, publishing_step(trainer)
+                add_pr_curve(writer, "test/precision_recall", *sides, step)
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _write_verdicts(self, trainer: Trainer) -> None:
         log_likelihood, images, origin, index = gathered(trainer, self._parts)
         if not writes_files(trainer):
             return
@@ -139,11 +124,6 @@ class AnomalyReport(Callback):
         path = run_of(trainer).predictions / "anomaly.csv"
         write_atomically(path, _table(verdict, log_likelihood, index).encode())
         rank_zero_info(f"Wrote likelihood, score and verdict of each image to {path}.")
-
-
-def _step(trainer: Trainer) -> int:
-    """The step at which the test's pictures stand: the checkpoint's, as for its figures."""
-    return getattr(trainer.logger, "checkpoint_step", None) or trainer.global_step
 
 
 def gathered(trainer: Trainer, parts: list[tuple[Tensor, ...]]) -> list[Tensor]:
@@ -161,7 +141,9 @@ def gathered(trainer: Trainer, parts: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [column[order] for column in columns]
 
 
-def _verdict(score: Score, log_likelihood: Tensor, images: Tensor, origin: Tensor) -> Verdict:
+def _verdict(
+    score: AnomalyScore, log_likelihood: Tensor, images: Tensor, origin: Tensor
+) -> Verdict:
     values = log_likelihood.double()
     calibration = origin == Origin.CALIBRATION
     scores = score(values, images, values[calibration])

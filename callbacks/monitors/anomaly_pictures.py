@@ -18,6 +18,8 @@ BINS = 80
 NEAREST = 0.002
 """Share of all scores that join the rightmost bin: on a logarithmic scale the very highest few
 would take half of the axis."""
+CLOSEST = 0.01
+"""Nats at which the axis ends where many images share the highest score."""
 PR_POINTS = 127
 """Thresholds of TensorBoard's precision-recall curve, its own default."""
 
@@ -29,10 +31,10 @@ def histograms(inside: Tensor, outside: Tensor, threshold: float, name: str) -> 
     a hundred times further down than normal ones do.
     """
     highest = float(torch.cat([inside, outside]).max())
-    below = {"inside": highest - inside + 1, "outside": highest - outside + 1}
+    below = {"inside": highest - inside, "outside": highest - outside}
     everything = torch.cat([*below.values()])
-    nearest, furthest = float(everything.quantile(NEAREST)), float(everything.max()) + 1
-    edges = np.geomspace(nearest, furthest, BINS + 1).tolist()
+    nearest = max(float(everything.quantile(NEAREST)), CLOSEST)
+    edges = np.geomspace(nearest, 1.01 * max(float(everything.max()), nearest), BINS + 1).tolist()
     errors = {
         "inside": f"{int((inside < threshold).sum()):,} flagged (type I)",
         "outside": f"{int((outside >= threshold).sum()):,} not flagged (type II)",
@@ -44,14 +46,14 @@ def histograms(inside: Tensor, outside: Tensor, threshold: float, name: str) -> 
         weights = np.full(len(shown), 1 / len(shown))
         text = f"{label}: {len(shown):,} images, {errors[label]}"
         axes.hist(shown, edges, weights=weights, alpha=0.6, label=text)
-    label = f"threshold {threshold:.1f}"
-    axes.axvline(highest - threshold + 1, color="black", linestyle="--", label=label)
+    label = f"threshold: {highest - threshold:,.1f} nats below (score {threshold:,.1f})"
+    axes.axvline(max(highest - threshold, nearest), color="black", linestyle="--", label=label)
     axes.set_xscale("log")
     axes.invert_xaxis()
     axes.set_ylim(top=1.25 * axes.get_ylim()[1])  # room for the legend
     _finish(
         axes,
-        f"nats below the highest score of {highest:.1f}; to the right more normal",
+        f"nats below the highest score of {highest:,.1f}; to the right more normal",
         "share of images",
         f"{name} of the test images",
     )
@@ -59,22 +61,30 @@ def histograms(inside: Tensor, outside: Tensor, threshold: float, name: str) -> 
 
 
 def roc(scores: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
-    """ROC curves of scores, inside and outside, by name; positives are the inside images."""
-    figure = new_figure(5.2, 4.4)
-    axes = figure.add_subplot()
+    """ROC curves of scores, inside and outside, by name; positives are the inside images.
+
+    Beside them the same curves with a logarithmic axis of the outside images that pass, where good
+    scores, all in the corner of the other chart, lie apart.
+    """
+    figure = new_figure(9.6, 4.4)
+    whole, corner = figure.subplots(1, 2, sharey=True)
+    fewest = min(0.5 / len(outside) for _, outside in scores.values())
     for name, (inside, outside) in scores.items():
         thresholds = torch.cat([inside, outside]).unique()
         below_inside = flagged_counts(inside, thresholds) / len(inside)
         below_outside = flagged_counts(outside, thresholds) / len(outside)
-        points = [np.append(1 - share.numpy(), 0.0) for share in (below_outside, below_inside)]
-        axes.plot(*points, label=f"{name}: AUROC {float(auroc(inside, outside)):.5f}")
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance")
-    _finish(
-        axes,
-        "outside images that pass (type II rate)",
-        "inside images that pass (1 − type I rate)",
-        "ROC over all thresholds",
-    )
+        x, y = (np.append(1 - share.numpy(), 0.0) for share in (below_outside, below_inside))
+        whole.plot(x, y, label=f"{name}: AUROC {float(auroc(inside, outside)):.5f}")
+        corner.plot(x.clip(fewest), y)
+    chance = np.geomspace(fewest, 1)
+    for axes in (whole, corner):
+        axes.plot(chance, chance, color="grey", linestyle=":", label="chance")
+    corner.set_xscale("log")
+    type_two = "outside images that pass (type II rate)"
+    passing = "inside images that pass (1 − type I rate)"
+    _finish(whole, type_two, passing, "ROC over all thresholds")
+    corner.set(xlabel="the same, logarithmic; at the left edge: none", title="Near the corner")
+    corner.grid(alpha=0.3)
     return figure
 
 

@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import EpochFigures, Rows, StageMonitor, curve_picture
 from elbolab.pictures import new_figure
 
 __all__ = ["ElboMonitor", "EvidenceMetric"]
@@ -47,16 +47,19 @@ class EvidenceMetric(Metric):
             total += terms[name].sum(0)
             squares += terms[name].square().sum(0)
 
-    def compute(self) -> dict[str, Tensor]:
+    def compute(self) -> dict[str, Any]:
         """The bound and its terms in nats per example.
 
         Returns:
             ``elbo``, ``elbo_standard_error``, ``reconstruction``, ``kl`` and where there are such
-            ``bound``, ``nll`` and ``nll_standard_error``, scalars; ``kl_per_dimension`` ``(d,)``;
-            ``posterior_mean_variance`` ``(d,)``, the variance over examples of the posterior's
-            mean, summed over what one latent has beyond one number.
+            ``bound``, ``nll`` and ``nll_standard_error``, scalars; ``kl_per_dimension`` of d
+            scalars; ``posterior_mean_variance`` of d scalars too, the variance over examples of
+            the posterior's mean, summed over what one latent has beyond one number.
         """
-        mean = {name: getattr(self, f"{name}_sum") / self.examples for name in self.names}
+        # Several scalars and no vector: torchmetrics makes a scalar of a vector of length one.
+        mean: dict[str, Any] = {
+            name: getattr(self, f"{name}_sum") / self.examples for name in self.names
+        }
         variance = {
             name: (getattr(self, f"{name}_squares") / self.examples - value.square()).clamp_min(0)
             for name, value in mean.items()
@@ -66,8 +69,8 @@ class EvidenceMetric(Metric):
         if "posterior_mean" in mean:
             del mean["posterior_mean"]
             spread = variance["posterior_mean"]
-            mean["posterior_mean_variance"] = spread.reshape(len(spread), -1).sum(1)
-        return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"]}
+            mean["posterior_mean_variance"] = spread.reshape(len(spread), -1).sum(1).unbind()
+        return {**mean, "kl": mean["kl"].sum(), "kl_per_dimension": mean["kl"].unbind()}
 
 
 class ElboMonitor(StageMonitor):
@@ -76,9 +79,12 @@ class ElboMonitor(StageMonitor):
     A step returns ``reconstruction`` ``(B,)`` and ``kl`` ``(B, d)``, or ``(B, 1)`` where it has
     no dimensions, and where it can ``bound`` and ``nll`` ``(B,)``; in evaluation
     ``posterior_mean`` ``(B, d)`` too. Logged are ``*/elbo``, ``*/reconstruction``, ``*/kl``,
-    ``*/bound`` and ``*/nll``, and standard errors; in evaluation ``*/active_units`` and, to the
-    logger only, ``*/kl_dimension/NN``; in the midst of an epoch ``train/elbo_step``. Drawn are the
-    curve of −ELBO and KL against reconstruction, one point an epoch.
+    ``*/bound`` and ``*/nll``, and standard errors; beside ``*/nll`` the number of its draws,
+    ``*/nll_samples``; and where a step says of an image that it is not ``normalised``, that its
+    likelihood is no density, ``*/nll_unnormalised`` in its place. In evaluation there are
+    ``*/active_units`` and, to the logger only, ``*/kl_dimension/NN``; in the midst of an epoch
+    ``train/elbo_step``. Drawn are the curve of −ELBO and KL against reconstruction, one point an
+    epoch.
 
     Args:
         active_unit_threshold: A latent dimension is active when the variance over examples of
@@ -101,32 +107,30 @@ class ElboMonitor(StageMonitor):
         return {"elbo": (rows["reconstruction"] - rows["kl"].sum(1)).mean()}
 
     def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        found = metric.compute()
-        kl, spread = found.pop("kl_per_dimension"), found.pop("posterior_mean_variance", None)
+        terms = metric.compute()
+        kl, spread = terms.pop("kl_per_dimension"), terms.pop("posterior_mean_variance", None)
         if spread is not None:
-            found["active_units"] = (spread > self.active_unit_threshold).sum().double()
+            active = torch.stack(spread) > self.active_unit_threshold
+            terms["active_units"] = active.sum().double()
+        if terms.pop("normalised", 1) < 1:
+            for name in ("nll", "nll_standard_error"):
+                terms[name.replace("nll", "nll_unnormalised")] = terms.pop(name)
         each = {f"kl_dimension/{i:02d}": value for i, value in enumerate(kl)}
-        shown = {"elbo": found.pop("elbo"), **found}
+        shown = {"elbo": terms.pop("elbo"), **terms}
         return shown, each if stage != "train" and len(kl) > 1 else {}
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if not all(self.history.values()):
+        curves = self.curves(lambda epoch: -epoch["elbo"])
+        if not curves:
             return {}
+        title = "Negative ELBO per epoch"
         return {
-            "elbo_curve": _elbo_curve(self.history),
+            "elbo_curve": curve_picture(curves, "−ELBO [nats per image]", title),
             "kl_against_reconstruction": _kl_against_reconstruction(self.history["val"]),
         }
 
 
-def _elbo_curve(history: History) -> Figure:
-    curves = {
-        label: ([point["epoch"] for point in points], [-point["elbo"] for point in points])
-        for label, points in zip(("training", "validation"), history.values(), strict=True)
-    }
-    return curve_picture(curves, "−ELBO [nats per image]", "Negative ELBO per epoch")
-
-
-def _kl_against_reconstruction(points: list[dict[str, float]]) -> Figure:
+def _kl_against_reconstruction(points: list[EpochFigures]) -> Figure:
     figure = new_figure(6.0, 4.5)
     axes = figure.add_subplot()
     epochs, reconstruction, kl = (

@@ -1,4 +1,4 @@
-"""What a trained classifier makes of generated digits: right or wrong, near the data or not."""
+"""A trained classifier judges generated digits: right or wrong, near the data or not."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,16 +11,17 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from callbacks.contracts import Conditional, LatentBased, image_data, require
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
+from callbacks.contracts import Conditional, LatentBased, LatentImages, require, require_data
+from callbacks.publishing import log_figures, publish_pictures
+from elbolab.checks import check_in
 from elbolab.errors import UserError
-from elbolab.pictures import new_figure, write_picture
+from elbolab.pictures import new_figure
 from elbolab.run_directory import RunDirectory
 from elbolab.seeding import derive_seed
+from lightning_modules.checkpoints import trained_checkpoint
 from lightning_modules.classifier import DigitClassifier
-from lightning_modules.functional.coverage import coverage, recall
-from lightning_modules.functional.guidance import check_guidance
-from lightning_modules.trained_runs import trained_checkpoint
+from lightning_modules.functional.sample_quality import coverage, recall
+from lightning_modules.functional.score import check_guidance
 
 __all__ = ["GenerationQuality"]
 
@@ -29,7 +30,7 @@ CHUNK = 2000
 
 
 class GenerationQuality(Callback):
-    """Logs, after a test, what a classifier of real images, the judge, makes of generated ones.
+    """Logs, after a test, how a classifier of real images, the judge, reads generated ones.
 
     For each set of images ``test/frechet/SET``, the Fréchet distance between the judge's features
     of the set and of the test images, and ``test/recall/SET`` and ``test/coverage/SET`` of the test
@@ -60,8 +61,7 @@ class GenerationQuality(Callback):
         guidance: Sequence[float] = (0.0, 0.5, 1.0, 2.0),
         seed: int = 0,
     ) -> None:
-        if num_samples <= 10:
-            raise UserError(f"num_samples must be more than 10, got {num_samples}.")
+        check_in("(10, inf)", num_samples=num_samples)
         for weight in guidance:
             check_guidance(weight)
         self.judge_run, self.num_samples = judge_run, num_samples
@@ -74,47 +74,43 @@ class GenerationQuality(Callback):
 
     @torch.no_grad()
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module, data = require(pl_module, LatentBased, self), image_data(trainer)
-        real, labels = _first(data.test_dataloader(), self.num_samples)
+        module = require(pl_module, LatentBased, self)
+        images = require_data(trainer, LatentImages, self).images
+        real, labels = _first(images.test_dataloader(), self.num_samples)
         features = self._judge.features(real)
         own = self._judge.right(real, labels.to(features.device)).mean()
-        found = {"judge_accuracy": own}
+        figures = {"judge_accuracy": own}
         if isinstance(pl_module, Conditional):
-            found |= self._conditional(pl_module, features, trainer)
+            figures |= self._conditional(pl_module, features, trainer)
         sets = {
             "samples": module.sample(self.num_samples, self._generator("noise")),
             "vae_prior": module.codec.prior_samples(self.num_samples, self._generator("prior")),
-            "training_images": _first(data.train_dataloader(), self.num_samples)[0],
+            "training_images": _first(images.train_dataloader(), self.num_samples)[0],
         }
-        for name, images in sets.items():
-            found |= self._likeness(name, images, features)
+        for name, members in sets.items():
+            figures |= self._likeness(name, members, features)
         shares = self._judge.guess(sets["samples"]).bincount(minlength=self._judge.classes)
-        found |= {f"class_share/{y}": share / self.num_samples for y, share in enumerate(shares)}
-        # The same on every process; sync_dist only tells Lightning not to warn.
-        values = {f"test/{n}": torch.as_tensor(v).float() for n, v in found.items()}
-        on_device = {name: value.to(pl_module.device) for name, value in values.items()}
-        pl_module.log_dict(on_device, sync_dist=True)
+        figures |= {f"class_share/{y}": share / self.num_samples for y, share in enumerate(shares)}
+        log_figures(pl_module, {f"test/{n}": torch.as_tensor(v) for n, v in figures.items()})
         rank_zero_info(f"The judge, {self.judge_run}, is right on {own:.2%} of the test images.")
 
     def _conditional(
         self, module: Conditional, real: Tensor, trainer: Trainer
     ) -> dict[str, Tensor]:
         y = torch.arange(self.num_samples, device=real.device) % module.classes
-        found: dict[str, Tensor] = {}
+        figures: dict[str, Tensor] = {}
         for weight in self.guidance:
             generator = self._generator("noise")
             images = module.sample(self.num_samples, generator, y=y, guidance=weight)
             right, name = self._judge.right(images, y), f"guidance_{weight:g}"
-            found[f"conditional_accuracy/{name}"] = right.mean()
+            figures[f"conditional_accuracy/{name}"] = right.mean()
             for digit in range(module.classes):
                 accuracy = right[y == digit].mean()
-                found[f"conditional_accuracy_label/{digit}/{name}"] = accuracy
-            found |= self._likeness(name, images, real)
-        if writes_files(trainer) and self.guidance:
-            picture = _tradeoff(self.guidance, found)
-            step, writer = trainer.global_step, tensorboard_of(trainer)
-            write_picture(picture, "guidance_tradeoff", run_of(trainer), writer, step)
-        return found
+                figures[f"conditional_accuracy_label/{digit}/{name}"] = accuracy
+            figures |= self._likeness(name, images, real)
+        if self.guidance:
+            publish_pictures(trainer, {"guidance_tradeoff": _tradeoff(self.guidance, figures)})
+        return figures
 
     def _likeness(self, name: str, images: Tensor, real: Tensor) -> dict[str, Tensor]:
         features = self._judge.features(images)
@@ -179,7 +175,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> Tensor:
 
 
 class _Features(torch.nn.Identity):
-    """What torchmetrics asks of a feature extractor, for features that are there already."""
+    """A feature extractor as torchmetrics wants it, for features that are there already."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -198,12 +194,12 @@ def _first(batches: Iterable[Any], n: int) -> tuple[Tensor, Tensor]:
     return torch.cat(images)[:n], torch.cat(labels)[:n]
 
 
-def _tradeoff(weights: Sequence[float], found: dict[str, Tensor]) -> Figure:
+def _tradeoff(weights: Sequence[float], figures: dict[str, Tensor]) -> Figure:
     """Accuracy against coverage and Fréchet distance: what guidance buys, and with what."""
     figure = new_figure(9.0, 3.6)
     for axes, quantity in zip(figure.subplots(1, 2), ("frechet", "coverage"), strict=True):
         accuracy, paid = (
-            [found[f"{name}/guidance_{w:g}"].item() for w in weights]
+            [figures[f"{name}/guidance_{w:g}"].item() for w in weights]
             for name in ("conditional_accuracy", quantity)
         )
         axes.plot(paid, [100 * a for a in accuracy], marker="o")

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from callbacks.contracts import require
 from callbacks.pictures.epoch_picture import ValidationPicture
+from elbolab.checks import check_in
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from lightning_modules.functional.baselines import LeaveOneOut, RunningMean
@@ -71,8 +72,7 @@ class GradientNoiseMonitor(ValidationPicture):
         every_n_epochs: int = 10,
     ) -> None:
         super().__init__(num_images, every_n_epochs)
-        if draws < 2:
-            raise UserError(f"draws must be at least 2 for a variance, got {draws}.")
+        check_in("[2, inf)", draws=draws)  # fewer have no variance
         self.bounds: tuple[Bound, ...] = (Elbo(samples), ImportanceWeighted(samples))
         self.draws, self.seed = draws, seed
 
@@ -85,21 +85,21 @@ class GradientNoiseMonitor(ValidationPicture):
         model = require(pl_module, VAE, self)
         # Validation's tensors are inference tensors, which no gradient can be taken through.
         images = examples[0].clone()
-        found = {
+        noise = {
             (type(bound).__name__, estimator.label): self._measure(model, bound, estimator, images)
             for bound in self.bounds
             for estimator in _fitting(model, bound)
         }
         values = {
-            f"gradient/{quantity}/{bound}/{part}/{label}": getattr(noise, quantity)
-            for (bound, label), parts in found.items()
-            for part, noise in parts.items()
+            f"gradient/{quantity}/{bound}/{part}/{label}": getattr(one, quantity)
+            for (bound, label), parts in noise.items()
+            for part, one in parts.items()
             for quantity in UNITS
         }
         for logger in trainer.loggers:
             logger.log_metrics(values, trainer.global_step)
         title = f"K = {self.bounds[0].samples}, after epoch {trainer.current_epoch + 1}"
-        return {"gradient_noise": _bars(found, f"Noise of gradient estimators, {title}")}
+        return {"gradient_noise": _bars(noise, f"Noise of gradient estimators, {title}")}
 
     def _measure(
         self, model: VAE, bound: Bound, estimator: GradientEstimator, images: Tensor
@@ -118,26 +118,26 @@ class GradientNoiseMonitor(ValidationPicture):
 
 def _fitting(model: VAE, bound: Bound) -> list[GradientEstimator]:
     """The estimators that the bound and the model allow."""
-    found = []
+    fitting = []
     for build in ESTIMATORS:
         estimator = build().to(model.device)
         try:
             model.check_combination(bound, estimator)
         except UserError:
             continue
-        found.append(estimator)
-    return found
+        fitting.append(estimator)
+    return fitting
 
 
-def _bars(found: Mapping[tuple[str, str], Parts], title: str) -> Figure:
-    figure = new_figure(10.0, 1.6 + 0.5 * len(found))
+def _bars(noise: Mapping[tuple[str, str], Parts], title: str) -> Figure:
+    figure = new_figure(10.0, 1.6 + 0.5 * len(noise))
     panels = figure.subplots(2, 2, sharey=True, sharex="row")
-    labels = [f"{label}\n{bound}" for bound, label in found]
-    bounds = list(dict.fromkeys(bound for bound, _ in found))
-    colors = [f"C{bounds.index(bound)}" for bound, _ in found]
+    labels = [f"{label}\n{bound}" for bound, label in noise]
+    bounds = list(dict.fromkeys(bound for bound, _ in noise))
+    colors = [f"C{bounds.index(bound)}" for bound, _ in noise]
     for row, (quantity, unit) in zip(panels, UNITS.items(), strict=True):
         for axes, part in zip(row, ("encoder", "decoder"), strict=True):
-            values = [getattr(parts[part], quantity) for parts in found.values()]
+            values = [getattr(parts[part], quantity) for parts in noise.values()]
             axes.barh(labels, values, color=colors)
             axes.set(xscale="log", xlabel=f"{part}: {unit}")
             axes.tick_params(axis="y", labelsize=7)

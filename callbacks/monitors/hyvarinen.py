@@ -9,11 +9,22 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from callbacks.contracts import ScoreBased, require
-from callbacks.monitors.stage_monitor import History, Rows, StageMonitor, curve_picture
+from callbacks.monitors.stage_monitor import (
+    EpochFigures,
+    LabelledCurves,
+    Rows,
+    StageMonitor,
+    curve_picture,
+    draw_curves,
+)
 from elbolab.checks import check_at_least_one
 from elbolab.pictures import new_figure
 
 __all__ = ["HyvarinenMonitor", "LevelMetric"]
+
+
+DIVERGENCE = "fisher_divergence"
+"""It falls by orders of magnitude while the losses beside it hardly move."""
 
 
 class LevelMetric(Metric):
@@ -22,7 +33,7 @@ class LevelMetric(Metric):
     Args:
         steps: K; levels are 1, …, K.
         bands: Number of bands.
-        names: What the quantities are called.
+        names: Of the quantities.
     """
 
     full_state_update = False
@@ -116,19 +127,30 @@ class HyvarinenMonitor(StageMonitor):
         return figures
 
 
-def _loss_curve(history: History) -> Figure:
-    curves = {}
+def _loss_curve(history: dict[str, list[EpochFigures]]) -> Figure:
+    """The losses, and where it is known the Fisher divergence on an axis that shows its fall."""
+    losses: LabelledCurves = {}
     for label, points in zip(
         ("training, its shares of levels", "validation"), history.values(), strict=True
     ):
         for name in points[0]:
-            if name in ("epoch", "hyvarinen_excess") or "/" in name:
-                continue
-            curves[f"{label}, {name.replace('_', ' ')}"] = (
-                [point["epoch"] for point in points],
-                [point[name] for point in points],
-            )
-    return curve_picture(curves, "λ-weighted mean", "Score matching per epoch")
+            if name not in ("epoch", "hyvarinen_excess", DIVERGENCE) and "/" not in name:
+                losses[f"{label}, {name.replace('_', ' ')}"] = _curve(points, name)
+    title, unit = "Score matching per epoch", "λ-weighted mean"
+    if DIVERGENCE not in history["val"][0]:
+        return curve_picture(losses, unit, title)
+    figure = new_figure(10.5, 4.0)
+    left, right = figure.subplots(1, 2)
+    draw_curves(left, losses, unit, title)
+    divergence = {"validation": _curve(history["val"], DIVERGENCE)}
+    draw_curves(right, divergence, f"{unit}, logarithmic", "Fisher divergence from the true score")
+    right.set_yscale("log")
+    right.grid(which="minor", alpha=0.15)
+    return figure
+
+
+def _curve(points: list[EpochFigures], name: str) -> tuple[list[float], list[float]]:
+    return [point["epoch"] for point in points], [point[name] for point in points]
 
 
 def _noise_bands(per_band: dict[str, dict[str, float]]) -> Figure:

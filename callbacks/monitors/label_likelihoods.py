@@ -1,16 +1,14 @@
-"""What a model with labels thinks of real examples under every label."""
-
-from typing import Any
+"""How likely real examples are to a model with labels, under every label."""
 
 import torch
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.contracts import require
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
+from callbacks.contracts import LatentImages, require, require_data
+from callbacks.publishing import log_figures, publish_pictures
 from elbolab.checks import check_at_least_one
-from elbolab.pictures import new_figure, write_picture
+from elbolab.pictures import new_figure
 from lightning_modules.conditional_score import ConditionalScore
 
 __all__ = ["LabelLikelihoods"]
@@ -42,20 +40,17 @@ class LabelLikelihoods(Callback):
 
     @torch.no_grad()
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module, loader = require(pl_module, ConditionalScore, self), trainer.test_dataloaders
-        batches: Any = loader  # all of the test set, whatever this process's share is
-        u, y = (tensor[: self.num_examples].to(module.device) for tensor in batches.tensors[:2])
-        found = module.label_bounds(u, Generator().manual_seed(self.seed))
-        right = (found.argmax(1) == y).double()
-        # The same on every process; sync_dist only tells Lightning not to warn.
-        module.log("test/bayes_accuracy", right.mean().float(), sync_dist=True)
-        if writes_files(trainer):
-            below = found - found.amax(1, keepdim=True)
-            rows = [below[y == label].mean(0) for label in range(module.classes)]
-            title = f"{len(u)} test latents; the true label is the likeliest for {right.mean():.1%}"
-            run, writer = run_of(trainer), tensorboard_of(trainer)
-            picture = _heat_map(torch.stack(rows), title)
-            write_picture(picture, "label_likelihoods", run, writer, trainer.global_step)
+        module = require(pl_module, ConditionalScore, self)
+        examples = require_data(trainer, LatentImages, self).latents("test")
+        u, y = (tensor[: self.num_examples].to(module.device) for tensor in examples)
+        bounds = module.label_bounds(u, Generator().manual_seed(self.seed))
+        right = (bounds.argmax(1) == y).double()
+        log_figures(module, {"test/bayes_accuracy": right.mean()})
+        below = bounds - bounds.amax(1, keepdim=True)
+        rows = [below[y == label].mean(0) for label in range(module.classes)]
+        title = f"{len(u)} test latents; the true label is the likeliest for {right.mean():.1%}"
+        picture = _heat_map(torch.stack(rows), title)
+        publish_pictures(trainer, {"label_likelihoods": picture})
 
 
 def _heat_map(rows: Tensor, title: str) -> Figure:

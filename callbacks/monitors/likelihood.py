@@ -8,9 +8,10 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from callbacks.monitors.anomaly import in_distribution
+from callbacks.listener import EvaluationStage
 from callbacks.monitors.stage_monitor import Rows, StageMonitor, curve_picture
-from lightning_modules.functional.dequantization import bits_per_dim
+from elbolab.batches import in_distribution
+from lightning_modules.functional.normalising_flow import bits_per_dim
 
 __all__ = ["LikelihoodMetric", "LikelihoodMonitor"]
 
@@ -72,27 +73,15 @@ class LikelihoodMonitor(StageMonitor):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return metric.compute(), {}
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def batch_evaluated(
+        self, stage: EvaluationStage, pl_module: LightningModule, outputs: Any, batch: Any
     ) -> None:
         counted = {"log_likelihood": outputs["log_likelihood"][in_distribution(batch)]}
-        super().on_test_batch_end(trainer, pl_module, counted, batch, batch_idx, dataloader_idx)
+        super().batch_evaluated(stage, pl_module, counted, batch)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        if not all(self.history.values()):
+        curves = self.curves(lambda epoch: epoch["log_likelihood"])
+        if not curves:
             return {}
-        curves = {
-            label: (
-                [point["epoch"] for point in self.history[stage]],
-                [point["log_likelihood"] for point in self.history[stage]],
-            )
-            for stage, label in (("train", "training"), ("val", "validation"))
-        }
         title = "Log-likelihood per epoch"
         return {"log_likelihood": curve_picture(curves, "nats per image", title)}

@@ -1,31 +1,36 @@
 """The base of monitors: what steps return for each example becomes exact figures of each stage."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
+from callbacks.listener import EvaluationListener, EvaluationStage
 from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import log_interval
 from elbolab.pictures import new_figure
 
-__all__ = ["History", "Rows", "StageMonitor", "curve_picture"]
+__all__ = ["EpochFigures", "LabelledCurves", "Rows", "StageMonitor", "curve_picture", "draw_curves"]
 
 Rows = dict[str, Tensor]
 """Tensors by name whose rows belong to examples, ``(B, …)`` each."""
 
-History = dict[str, list[dict[str, float]]]
-"""Figures of training and of validation, one entry an epoch."""
+EpochFigures = dict[str, float]
+"""The figures of one epoch by name, and ``epoch``, its number from 1."""
+
+LabelledCurves = dict[str, tuple[list[float], list[float]]]
+"""Label → epochs and values."""
 
 
-class StageMonitor(EpochPicture):
+class StageMonitor(EpochPicture, EvaluationListener):
     """Adds up what a module's steps return and logs the figures of each stage when it ends.
 
     The sums run over examples, in float64 where the device has it, and are joined over processes:
@@ -39,7 +44,7 @@ class StageMonitor(EpochPicture):
 
     def __init__(self, every_n_epochs: int = 10) -> None:
         super().__init__(every_n_epochs)
-        self.history: History = {"train": [], "val": []}
+        self.history: dict[str, list[EpochFigures]] = {"train": [], "val": []}
         self._metrics: dict[str, Metric] = {}
         self._pending: list[Rows] = []
         self._flushed_at = 0
@@ -49,19 +54,28 @@ class StageMonitor(EpochPicture):
 
     @abstractmethod
     def rows(self, outputs: dict[str, Any]) -> Rows:
-        """What of a step's outputs is added up."""
+        """Selects from what a step returned the tensors that count, one row per example."""
 
     @abstractmethod
     def new_metric(self, pl_module: LightningModule, rows: Rows) -> Metric:
-        """The sums of a stage, whose first rows these are: ``update(**rows)``."""
+        """Builds the sums of a stage from its first rows; they grow by ``update(**rows)``."""
 
     @abstractmethod
     def in_step(self, rows: Rows) -> dict[str, Tensor]:
-        """Scalars shown in the midst of a training epoch, as ``train/NAME_step``."""
+        """Computes scalars to show in the midst of a training epoch, as ``train/NAME_step``."""
 
     @abstractmethod
     def figures(self, stage: str, metric: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Scalars of a finished stage, by name; and those that go to the logger only."""
+        """Computes the scalars of a finished stage, and others that go to the logger only."""
+
+    def curves(self, quantity: Callable[[EpochFigures], float]) -> LabelledCurves:
+        """A quantity of training and of validation over the epochs; empty before both are known."""
+        if not all(self.history.values()):
+            return {}
+        return {
+            label: ([point["epoch"] for point in points], [quantity(point) for point in points])
+            for label, points in zip(("training", "validation"), self.history.values(), strict=True)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history, "epoch": self._sums_of_the_epoch()}
@@ -107,39 +121,20 @@ class StageMonitor(EpochPicture):
         self._log_stage("train", trainer, pl_module)
         super().on_train_epoch_end(trainer, pl_module)
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("val")
+    def evaluation_starts(self, stage: EvaluationStage) -> None:
+        self._reset(stage)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def batch_evaluated(
+        self, stage: EvaluationStage, pl_module: LightningModule, outputs: Any, batch: Any
     ) -> None:
-        self._add("val", pl_module, self.rows(outputs))
+        if stage != "predict":
+            self._add(stage, pl_module, self.rows(outputs))
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("val", trainer, pl_module)
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._reset("test")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def evaluation_ends(
+        self, stage: EvaluationStage, trainer: Trainer, pl_module: LightningModule
     ) -> None:
-        self._add("test", pl_module, self.rows(outputs))
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_stage("test", trainer, pl_module)
+        if stage != "predict":
+            self._log_stage(stage, trainer, pl_module)
 
     def _reset(self, stage: str) -> None:
         if stage in self._metrics:
@@ -189,9 +184,10 @@ class StageMonitor(EpochPicture):
         return rows
 
     def _log_stage(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
-        if stage not in self._metrics:
+        metric = self._metrics.get(stage)
+        if metric is None or not metric.update_called:
             return  # an older checkpoint, behind the last batch of its epoch
-        shown, logger_only = self.figures(stage, self._metrics[stage])
+        shown, logger_only = self.figures(stage, metric)
         for logger in trainer.loggers if logger_only else ():
             values = {f"{stage}/{name}": value.item() for name, value in logger_only.items()}
             logger.log_metrics(values, trainer.global_step)
@@ -213,16 +209,18 @@ class StageMonitor(EpochPicture):
             )
 
 
-def curve_picture(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], unit: str, title: str
-) -> Figure:
-    """Curves over epochs, by name: epochs and values; the last value stands in the legend."""
+def curve_picture(curves: LabelledCurves, unit: str, title: str) -> Figure:
+    """One chart of curves over epochs, see `draw_curves`."""
     figure = new_figure(6.0, 4.0)
-    axes = figure.add_subplot()
+    draw_curves(figure.add_subplot(), curves, unit, title)
+    return figure
+
+
+def draw_curves(axes: Axes, curves: LabelledCurves, unit: str, title: str) -> None:
+    """Draws curves over epochs; the last value of each stands in the legend."""
     for label, (epochs, values) in curves.items():
         axes.plot(epochs, values, label=f"{label}: {values[-1]:.4g}", marker=".", markersize=4)
     axes.set(xlabel="epoch", ylabel=unit, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    return figure

@@ -1,25 +1,30 @@
-"""Pictures drawn while a model trains: on a schedule, and once at the end."""
+"""The bases of pictures that are drawn while a model trains: on a schedule, and at the end."""
 
+import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Generator, Tensor
+from torch import Tensor
 
-from callbacks.contracts import Generative, Reconstructing, require
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
-from elbolab.pictures import image_grid, write_picture
+from callbacks.listener import EvaluationListener, EvaluationStage
+from callbacks.publishing import publish_pictures
+from callbacks.trainer_facts import writes_files
 
-__all__ = ["EpochPicture", "Reconstructions", "SampleGrid", "ValidationPicture"]
+__all__ = ["EpochPicture", "ValidationPicture"]
 
 
 class EpochPicture(Callback, ABC):
-    """Draws a figure after every ``every_n_epochs``-th epoch and at the end of a fit.
+    """Draws figures after every ``every_n_epochs``-th epoch and at the end of a fit.
 
     A new picture writes ``draw``, which runs on the first process only, without gradients, with
-    the module in evaluation mode.
+    the module in evaluation mode. A defect in it does not end a training: it is shown, the
+    training goes on, and the end of the fit says it again.
 
     Args:
         every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
@@ -28,6 +33,7 @@ class EpochPicture(Callback, ABC):
     def __init__(self, every_n_epochs: int = 10) -> None:
         self.every_n_epochs = every_n_epochs
         self._drawn_at = -1
+        self._defects: list[str] = []
 
     @abstractmethod
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
@@ -46,22 +52,33 @@ class EpochPicture(Callback, ABC):
         if self._drawn_at != trainer.global_step:
             self._write(trainer, pl_module)
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._defects:
+            name, times = type(self).__name__, len(self._defects)
+            rank_zero_warn(
+                f"{name} could not draw {times} time{'s' * (times > 1)}, first {self._defects[0]}. "
+                "Everything but its pictures is complete."
+            )
+
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._drawn_at = trainer.global_step
         if not writes_files(trainer):
             return
-        training = pl_module.training
-        pl_module.eval()
-        with torch.no_grad():
-            figures = self.draw(trainer, pl_module)
-        pl_module.train(training)
-        for name, figure in figures.items():
-            write_picture(
-                figure, name, run_of(trainer), tensorboard_of(trainer), trainer.global_step
+        try:
+            with _evaluating(pl_module):
+                publish_pictures(trainer, self.draw(trainer, pl_module))
+        except OSError:  # a full disk concerns the whole run
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._defects.append(f"after epoch {trainer.current_epoch + 1} ({reason})")
+            rank_zero_warn(
+                f"{type(self).__name__} could not draw; the training goes on without its "
+                f"pictures:\n{traceback.format_exc()}"
             )
 
 
-class ValidationPicture(EpochPicture):
+class ValidationPicture(EpochPicture, EvaluationListener):
     """A picture made from the first validation examples; a new one writes ``draw_from``.
 
     Args:
@@ -78,18 +95,16 @@ class ValidationPicture(EpochPicture):
     def draw_from(
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
-        """The figures to write, by name, made from a batch of n examples."""
+        """The figures to write, by name, made from the first ``num_examples`` of them."""
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def evaluation_starts(self, stage: EvaluationStage) -> None:
+        if stage == "val":
+            self._examples = ()
+
+    def batch_evaluated(
+        self, stage: EvaluationStage, pl_module: LightningModule, outputs: Any, batch: Any
     ) -> None:
-        if batch_idx == 0:
+        if stage == "val" and not self._examples:
             self._examples = tuple(tensor[: self.num_examples] for tensor in batch)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
@@ -98,55 +113,13 @@ class ValidationPicture(EpochPicture):
         return self.draw_from(trainer, pl_module, self._examples)
 
 
-class SampleGrid(EpochPicture):
-    """Samples of a generative module, from the same noise at every drawing, so that epochs compare.
-
-    Any module with ``sample(n, generator) -> (n, c, h, w)`` in [0, 1] can be shown.
-
-    Args:
-        num_samples: Images in the grid.
-        columns: Images per row.
-        seed: Of the noise.
-        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
-    """
-
-    def __init__(
-        self, num_samples: int = 32, columns: int = 8, seed: int = 0, every_n_epochs: int = 10
-    ) -> None:
-        super().__init__(every_n_epochs)
-        self.num_samples, self.columns, self.seed = num_samples, columns, seed
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        require(pl_module, Generative, self)
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        # On the CPU whatever the model's device, so that every machine shows the same noise.
-        generator = Generator().manual_seed(self.seed)
-        module = require(pl_module, Generative, self)
-        images = module.sample(self.num_samples, generator).clamp(0, 1).float().cpu().numpy()
-        title = f"{self.num_samples} samples after epoch {trainer.current_epoch + 1}"
-        return {"samples": image_grid(images, title, self.columns)}
-
-
-class Reconstructions(ValidationPicture):
-    """Validation images above what the module makes of them: ``reconstruct(x) -> x̂``.
-
-    Args:
-        num_images: Images shown, one column each.
-        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
-    """
-
-    def __init__(self, num_images: int = 12, every_n_epochs: int = 10) -> None:
-        super().__init__(num_images, every_n_epochs)
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        require(pl_module, Reconstructing, self)
-
-    def draw_from(
-        self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
-    ) -> dict[str, Figure]:
-        module, images = require(pl_module, Reconstructing, self), examples[0]
-        pairs = torch.cat([images, module.reconstruct(images)]).float().cpu()
-        title = f"Reconstructions of validation images after epoch {trainer.current_epoch + 1}"
-        grid = image_grid(pairs.numpy(), title, len(images), ["image", "model"])
-        return {"reconstructions": grid}
+@contextmanager
+def _evaluating(module: LightningModule) -> Iterator[None]:
+    """Evaluation mode without gradients, and the mode before again at the end."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)

@@ -8,15 +8,27 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Generator, Tensor
 
-from callbacks.contracts import Conditional, LatentBased, image_data, require
-from callbacks.pictures.epoch_picture import EpochPicture, ValidationPicture
+from callbacks.contracts import (
+    Conditional,
+    LatentBased,
+    LatentImages,
+    require,
+    require_data,
+)
+from callbacks.pictures.epoch_picture import ValidationPicture
 from callbacks.pictures.latent_space import principal_directions
 from callbacks.pictures.point_pictures import REACH
-from callbacks.pictures.score_field import check_levels, plane
+from callbacks.pictures.score_field import chosen_levels, plane
 from elbolab.pictures import image_grid, image_rows, new_figure
-from lightning_modules.functional.guidance import check_guidance
 
-__all__ = ["DigitRows", "LatentField", "LatentProcess"]
+__all__ = ["LatentField", "LatentProcess"]
+
+
+SHARES = (5 / 300, 40 / 300, 100 / 300, 200 / 300)
+"""Noise levels that `LatentField` shows by default, as shares of K."""
+
+NEARLY_ALL = 0.99
+"""Share of the data's latents within the window of `LatentProcess`."""
 
 
 class LatentField(ValidationPicture):
@@ -26,7 +38,7 @@ class LatentField(ValidationPicture):
     a scale of its own.
 
     Args:
-        levels: Noise levels k shown, each in {1, …, K}.
+        levels: Noise levels k shown, each in {1, …, K}; four of them by default, more of the low.
         num_points: Latents shown.
         arrows: Arrows per axis.
         every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
@@ -34,16 +46,17 @@ class LatentField(ValidationPicture):
 
     def __init__(
         self,
-        levels: Sequence[int] = (5, 40, 100, 200),
+        levels: Sequence[int] | None = None,
         num_points: int = 2000,
         arrows: int = 25,
         every_n_epochs: int = 10,
     ) -> None:
         super().__init__(num_points, every_n_epochs)
-        self.levels, self.arrows = list(levels), arrows
+        self.levels, self.arrows = levels, arrows
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_levels(self.levels, require(pl_module, LatentBased, self), self)
+        module = require(pl_module, LatentBased, self)
+        self.levels = chosen_levels(self.levels, SHARES, module, self)
 
     def draw_from(
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
@@ -51,11 +64,12 @@ class LatentField(ValidationPicture):
         module, (u, y) = require(pl_module, LatentBased, self), examples
         if u.shape[1] != 2:
             return {}
-        figure = new_figure(3.3 * len(self.levels), 3.8)
+        levels = list(self.levels or ())
+        figure = new_figure(3.3 * len(levels), 3.8)
         grid, generator = plane(self.arrows, u.device), Generator().manual_seed(0)
         noise = torch.randn(u.shape, generator=generator).to(u)
-        panels = figure.subplots(1, len(self.levels), squeeze=False, sharey=True)[0]
-        for axes, level in zip(panels, self.levels, strict=True):
+        panels = figure.subplots(1, len(levels), squeeze=False, sharey=True)[0]
+        for axes, level in zip(panels, levels, strict=True):
             k = torch.tensor(level, device=u.device)
             mean, spread = module.schedule.alpha_bar[k], module.schedule.noise_variance[k]
             points = mean.sqrt() * u + spread.sqrt() * noise
@@ -68,7 +82,8 @@ class LatentField(ValidationPicture):
         panels[-1].legend(
             title="label", fontsize=6, title_fontsize=6, markerscale=3, loc="upper right"
         )
-        title = f"Latents and learned score after epoch {trainer.current_epoch + 1}"
+        latents = f"{len(u):,} latents of validation images and the learned score"
+        title = f"{latents} after epoch {trainer.current_epoch + 1}"
         figure.suptitle(title, fontsize=10)
         return {"latent_field": figure}
 
@@ -119,15 +134,20 @@ class LatentProcess(ValidationPicture):
             for level, points in shown.items()
         }
         after = f"after epoch {trainer.current_epoch + 1}"
+        if isinstance(pl_module, Conditional):
+            after = f"without labels, {after}"
+        process = f"{self.num_points:,} latents from noise to samples {after}"
+        behind = f"coloured: {len(u):,} of validation images, by label"
         return {
-            "latent_process": _process(shown, u, y, f"Latents from noise to samples {after}"),
+            "latent_process": _process(shown, u, y, f"{process}; {behind}"),
             "decoded_trajectory": image_rows(images, f"The reverse process, decoded, {after}"),
             "samples_compared": self._compared(trainer, module, after),
         }
 
     def _compared(self, trainer: Trainer, module: LatentBased, after: str) -> Figure:
         n = 3 * self.num_images
-        real = next(iter(image_data(trainer).val_dataloader()))[0][:n]
+        images = require_data(trainer, LatentImages, self).images
+        real = next(iter(images.val_dataloader()))[0][:n]
         sets = [
             module.codec.prior_samples(n, self._generator()),
             module.sample(n, self._generator()),
@@ -135,76 +155,28 @@ class LatentProcess(ValidationPicture):
         ]
         images = torch.cat([s.float().cpu() for s in sets]).numpy()
         labels = [name for name in ("VAE prior", "diffusion", "real") for _ in range(3)]
-        return image_grid(images, f"Samples and real images {after}", self.num_images, labels)
+        return image_grid(images, f"Real images and samples {after}", self.num_images, labels)
 
     def _generator(self) -> Generator:
         return Generator().manual_seed(self.seed)
 
 
-class DigitRows(EpochPicture):
-    """Samples of every label, one row each, with growing guidance from block to block.
-
-    Every block starts from the same noise.
-
-    Args:
-        guidance: The weights w, one block each.
-        columns: Samples of each label in a block.
-        seed: Of the noise.
-        every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
-    """
-
-    def __init__(
-        self,
-        guidance: Sequence[float] = (0.0, 0.5, 1.0, 2.0),
-        columns: int = 5,
-        seed: int = 0,
-        every_n_epochs: int = 10,
-    ) -> None:
-        super().__init__(every_n_epochs)
-        for weight in guidance:
-            check_guidance(weight)
-        self.guidance, self.columns, self.seed = list(guidance), columns, seed
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        require(pl_module, Conditional, self)
-
-    def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
-        module = require(pl_module, Conditional, self)
-        n = module.classes * self.columns
-        y = torch.arange(n) // self.columns
-        blocks = [
-            module.sample(n, Generator().manual_seed(self.seed), y=y, guidance=weight)
-            .float()
-            .cpu()
-            .unflatten(0, (module.classes, self.columns))
-            for weight in self.guidance
-        ]
-        rows = {str(digit): row.numpy() for digit, row in enumerate(torch.cat(blocks, 1))}
-        title = f"Samples of each label with guidance w after epoch {trainer.current_epoch + 1}"
-        figure = image_rows(rows, title)
-        axes, block = figure.axes[0], self.columns * (blocks[0].shape[-1] + 1)
-        for number in range(1, len(blocks)):
-            axes.axvline(number * block - 0.5, color="tab:red", linewidth=2)
-        axes.set_xticks(
-            [(i + 0.5) * block for i in range(len(blocks))], [f"w = {w:g}" for w in self.guidance]
-        )
-        return {"digit_rows": figure}
-
-
 def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str) -> Figure:
     means = torch.stack([data[labels == label].mean(0) for label in labels.unique()])
     directions = principal_directions(means)[0]
-    figure = new_figure(2.4 * len(shown) + 0.4, 3.1)
+    reach = max(REACH, float((data @ directions).abs().quantile(NEARLY_ALL)))
+    figure = new_figure(2.4 * len(shown) + 1.2, 3.4)
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for axes, (level, points) in zip(panels, shown.items(), strict=True):
         _scatter(axes, data @ directions, labels)
         x = (points @ directions).cpu().numpy()
         axes.scatter(x[:, 0], x[:, 1], s=1, alpha=0.5, color="black", label="process")
-        axes.set(title=f"k = {level}", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
-        axes.set_xlabel("1st direction", fontsize=8)
-    panels[0].set_ylabel("2nd direction", fontsize=8)
-    panels[-1].legend(fontsize=5, markerscale=2, loc="upper right")
-    figure.suptitle(title, fontsize=10)
+        axes.set(title=f"k = {level}", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_xlabel("u along 1st direction", fontsize=8)
+    panels[0].set_ylabel("u along 2nd direction", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, fontsize=7, markerscale=3, loc="outside right center")
+    figure.suptitle(f"{title}\nDirections in which the labels' means spread most", fontsize=9)
     return figure
 
 

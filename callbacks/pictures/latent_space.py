@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.listener import EvaluationListener, EvaluationStage
 from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import new_figure
@@ -14,7 +15,7 @@ from elbolab.pictures import new_figure
 __all__ = ["LatentSpace", "principal_directions", "principal_plane"]
 
 
-class LatentSpace(EpochPicture):
+class LatentSpace(EpochPicture, EvaluationListener):
     """Posterior means of validation images: two latents, or two principal components of many.
 
     Needs batches ``(x, y)`` and ``validation_step`` to return ``posterior_mean`` ``(B, d)``. At
@@ -30,24 +31,18 @@ class LatentSpace(EpochPicture):
         self.num_points = num_points
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._parts = []
+    def evaluation_starts(self, stage: EvaluationStage) -> None:
+        if stage == "val":
+            self._parts = []
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def batch_evaluated(
+        self, stage: EvaluationStage, pl_module: LightningModule, outputs: Any, batch: Any
     ) -> None:
         missing = self.num_points - sum(len(latents) for latents, *_ in self._parts)
-        if missing > 0:
+        if stage == "val" and missing > 0:
             images, labels = batch
-            self._parts.append(
-                (outputs["posterior_mean"][:missing].flatten(1), labels[:missing], images[:missing])
-            )
+            latents = outputs["posterior_mean"].flatten(1)
+            self._parts.append((latents[:missing], labels[:missing], images[:missing]))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
@@ -65,7 +60,8 @@ class LatentSpace(EpochPicture):
             return {}
         latents, labels, _ = self._gathered()
         plane, names = principal_plane(latents)
-        title = f"Posterior means of validation images after epoch {trainer.current_epoch + 1}"
+        means = f"Posterior means of {len(plane):,} validation images"
+        title = f"{means} after epoch {trainer.current_epoch + 1}"
         return {"latent_space": _scatter(plane, labels, names, title)}
 
     def _gathered(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +72,7 @@ class LatentSpace(EpochPicture):
 
 
 def principal_plane(latents: Tensor) -> tuple[Tensor, list[str]]:
-    """The plane in which latents ``(N, d)`` spread most, and what its axes are called.
+    """The plane in which latents ``(N, d)`` spread most, and the names of its axes.
 
     Two latents are shown as they are; one against zero; more by their first two principal
     components, named with the share of the variance that each explains.

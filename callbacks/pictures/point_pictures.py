@@ -30,15 +30,16 @@ def cloud(axes: Axes, points: NDArray[np.float32], reach: float = REACH) -> None
     axes.tick_params(labelsize=6)
 
 
-def samples_picture(samples: NDArray[np.float32], title: str) -> Figure:
+def samples_picture(samples: NDArray[np.float32], title: str, columns: int = 8) -> Figure:
     """Images ``(n, c, h, w)`` in [0, 1] as a grid, points ``(n, d)`` by their first two numbers.
 
     Args:
         samples: Draws of a generative module.
         title: Above the picture.
+        columns: Images per row.
     """
     if samples.ndim > 2:
-        return image_grid(samples.clip(0, 1), title, columns=8)
+        return image_grid(samples.clip(0, 1), title, columns)
     plane = samples[:, :2] if samples.shape[1] > 1 else np.pad(samples, ((0, 0), (0, 1)))
     figure = new_figure(4.5, 4.7)
     axes = figure.add_subplot()

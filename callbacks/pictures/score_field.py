@@ -12,14 +12,17 @@ from torch import Tensor
 from callbacks.contracts import ScoreBased, TrueScore, require
 from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.pictures.point_pictures import REACH
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 from elbolab.pictures import new_figure
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 
-__all__ = ["ScoreFieldPicture", "check_levels", "plane"]
+__all__ = ["ScoreFieldPicture", "chosen_levels", "plane"]
 
 VISIBLE = 8.0
 """Nats below the largest log-density down to which pictures go."""
+
+SHARES = (5 / 300, 25 / 300, 60 / 300, 120 / 300, 1.0)
+"""Noise levels shown by default, as shares of K."""
 
 
 class ScoreFieldPicture(EpochPicture):
@@ -29,30 +32,32 @@ class ScoreFieldPicture(EpochPicture):
     is known.
 
     Args:
-        levels: Noise levels k shown, each in {1, …, K}.
+        levels: Noise levels k shown, each in {1, …, K}; five of them by default, more of the low.
         arrows: Arrows per axis; they are drawn where log p_k is within 8 nats of its maximum.
         every_n_epochs: Epochs between two drawings; the last epoch is always drawn.
     """
 
     def __init__(
         self,
-        levels: Sequence[int] = (5, 25, 60, 120, 300),
+        levels: Sequence[int] | None = None,
         arrows: int = 31,
         every_n_epochs: int = 10,
     ) -> None:
         super().__init__(every_n_epochs)
-        self.levels, self.arrows = list(levels), arrows
+        self.levels, self.arrows = levels, arrows
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        check_levels(self.levels, require(pl_module, TrueScore, self), self)
+        module = require(pl_module, TrueScore, self)
+        self.levels = chosen_levels(self.levels, SHARES, module, self)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Figure]:
         module = require(pl_module, TrueScore, self)
-        fields: dict[str, Score] = {"learned": module.score, "true": module.truth}
-        figure = new_figure(2.9 * len(self.levels), 6.1)
-        panels = figure.subplots(2, len(self.levels), squeeze=False, sharex=True, sharey=True)
+        fields: dict[str, DifferentiableScore] = {"learned": module.score, "true": module.truth}
+        levels = list(self.levels or ())
+        figure = new_figure(2.9 * len(levels), 6.1)
+        panels = figure.subplots(2, len(levels), squeeze=False, sharex=True, sharey=True)
         points, pixels = (plane(n, pl_module.device) for n in (self.arrows, 120))
-        for column, level in zip(panels.T, self.levels, strict=True):
+        for column, level in zip(panels.T, levels, strict=True):
             k = torch.tensor(level, device=pl_module.device)
             density = module.truth.log_prob(pixels, k).view(120, 120).cpu().numpy()
             shown = points[_within(module.truth.log_prob(points, k))]
@@ -76,17 +81,25 @@ def _within(log_density: Tensor) -> Tensor:
     return log_density > log_density.max() - VISIBLE
 
 
-def check_levels(levels: Sequence[int], module: ScoreBased, callback: object) -> None:
-    """Refuses noise levels that the module's schedule has not.
+def chosen_levels(
+    levels: Sequence[int] | None, shares: Sequence[float], module: ScoreBased, callback: object
+) -> list[int]:
+    """The noise levels that a picture shows.
+
+    Args:
+        levels: Those that were asked for.
+        shares: Which ones otherwise, as shares of K.
+        module: The score model.
+        callback: The picture.
 
     Raises:
-        UserError: Naming the level.
+        UserError: If the model's schedule has not all of them.
     """
-    highest = module.schedule.steps
-    for level in levels:
-        if not 1 <= level <= highest:
-            name = type(callback).__name__
-            raise UserError(f"{name}: levels must be between 1 and {highest}, got {level}.")
+    steps = module.schedule.steps
+    if levels is None:
+        return sorted({max(1, round(share * steps)) for share in shares})
+    check_in(f"[1, {steps}]", **{f"{type(callback).__name__}.levels": levels})
+    return list(levels)
 
 
 def _background(axes: Axes, log_density: np.ndarray) -> None:

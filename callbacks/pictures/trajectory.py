@@ -1,4 +1,4 @@
-"""What the forward and the reverse process do to a cloud of points."""
+"""A cloud of points on its way through the forward and the reverse process."""
 
 from itertools import pairwise
 
@@ -11,11 +11,13 @@ from callbacks.contracts import ScoreBased, TrueScore, require
 from callbacks.pictures.epoch_picture import ValidationPicture
 from callbacks.pictures.point_pictures import Frames, animation, cloud, snapshot_grid
 from callbacks.trainer_facts import run_of, writes_files
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.pictures import new_figure
 from elbolab.run_directory import write_atomically
-from lightning_modules.functional.samplers import EulerMaruyama, Sampler, ScoreFunction
-from lightning_modules.functional.schedule import Schedule, noise_like
+from lightning_modules.functional.noise import noise_like
+from lightning_modules.functional.samplers import EulerMaruyama, Sampler
+from lightning_modules.functional.schedule import Schedule
+from lightning_modules.functional.score import ScoreField
 
 __all__ = ["ScoreTrajectories"]
 
@@ -48,11 +50,8 @@ class ScoreTrajectories(ValidationPicture):
         every_n_epochs: int = 20,
     ) -> None:
         super().__init__(num_points, every_n_epochs)
-        if num_points < 1 or snapshots < 2 or frames == 1 or frames < 0:
-            raise UserError(
-                "ScoreTrajectories needs num_points of at least 1 and snapshots and frames of at "
-                f"least 2 (frames 0: no animation), got {num_points}, {snapshots} and {frames}."
-            )
+        check_at_least_one(num_points=num_points)
+        check_in("[2, inf)", snapshots=snapshots, frames=frames or 2)  # 0: no animation
         self.num_points, self.snapshots = num_points, snapshots
         self.frames, self.seed = frames, seed
 
@@ -63,7 +62,7 @@ class ScoreTrajectories(ValidationPicture):
         self, trainer: Trainer, pl_module: LightningModule, examples: tuple[Tensor, ...]
     ) -> dict[str, Figure]:
         module = require(pl_module, ScoreBased, self)
-        scores: dict[str, ScoreFunction] = {"learned score": module.score}
+        scores: dict[str, ScoreField] = {"learned score": module.score}
         if isinstance(pl_module, TrueScore):
             scores["true score"] = pl_module.truth
         paths = {name: self._reverse(module, score) for name, score in scores.items()}
@@ -80,7 +79,7 @@ class ScoreTrajectories(ValidationPicture):
         }
 
     def _reverse(
-        self, module: ScoreBased, score: ScoreFunction, sampler: Sampler | None = None
+        self, module: ScoreBased, score: ScoreField, sampler: Sampler | None = None
     ) -> Frames:
         generator = Generator().manual_seed(self.seed)
         x = module.noise(self.num_points, generator)
@@ -124,6 +123,6 @@ def _compared(data: Tensor, paths: dict[str, Frames], after: str) -> Figure:
         figure.subplots(1, len(clouds), sharey=True), clouds.items(), strict=True
     ):
         cloud(axes, points, 2.5)
-        axes.set_title(name, fontsize=9)
-    figure.suptitle(f"{len(data)} points each, {after}", fontsize=10)
+        axes.set_title(f"{name}: {len(points):,} points", fontsize=9)
+    figure.suptitle(f"Data and samples {after}", fontsize=10)
     return figure

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from callbacks.trainer_facts import in_trial, run_of
 from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
-from lightning_modules.trained_runs import read_checkpoint
+from lightning_modules.checkpoints import read_checkpoint
 
 __all__ = ["BestCheckpoint", "SafeCheckpointIO", "check_fits"]
 

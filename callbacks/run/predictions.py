@@ -17,7 +17,7 @@ from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically
-from lightning_modules.functional.guidance import check_guidance
+from lightning_modules.functional.score import check_guidance
 
 __all__ = ["PredictionWriter"]
 

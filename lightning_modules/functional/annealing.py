@@ -1,12 +1,12 @@
 """Quantities that change while a model trains, as functions of the epochs trained so far.
 
 The weight β of the KL term, the temperature τ of a relaxed categorical: each is given by one of
-these objects in the YAML.
+these objects in the YAML, and none of them is ever below 0.
 """
 
 from abc import ABC, abstractmethod
 
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 
 __all__ = ["Annealing", "Constant", "Exponential", "Linear"]
 
@@ -23,10 +23,14 @@ class Constant(Annealing):
     """The same value always.
 
     Args:
-        value: That value.
+        value: That value, not below 0.
+
+    Raises:
+        UserError: If it is, or is no finite number.
     """
 
     def __init__(self, value: float = 1.0) -> None:
+        check_in("[0, inf)", value=value)
         self.value = value
 
     def __call__(self, epoch: float) -> float:
@@ -37,16 +41,17 @@ class Linear(Annealing):
     """From ``start`` to ``end`` in a straight line, then ``end``.
 
     Args:
-        start: The value before training.
-        end: The value from ``epochs`` on.
+        start: The value before training, not below 0.
+        end: The value from ``epochs`` on, not below 0.
         epochs: How long it takes, above 0.
 
     Raises:
-        UserError: If ``epochs`` is not above 0.
+        UserError: If one of them is out of range.
     """
 
     def __init__(self, start: float = 0.0, end: float = 1.0, epochs: float = 10.0) -> None:
-        _check_epochs(epochs)
+        check_in("[0, inf)", start=start, end=end)
+        check_in("(0, inf)", epochs=epochs)
         self.start, self.end, self.epochs = start, end, epochs
 
     def __call__(self, epoch: float) -> float:
@@ -67,17 +72,9 @@ class Exponential(Annealing):
     """
 
     def __init__(self, start: float = 1.0, end: float = 0.5, epochs: float = 10.0) -> None:
-        _check_epochs(epochs)
-        for name, value in (("start", start), ("end", end)):
-            if not value > 0:
-                raise UserError(f"{name} of exponential annealing must be above 0, got {value}.")
+        check_in("(0, inf)", start=start, end=end, epochs=epochs)
         self.start, self.end, self.epochs = start, end, epochs
 
     def __call__(self, epoch: float) -> float:
         progress = min(epoch / self.epochs, 1.0)
         return self.start * (self.end / self.start) ** progress
-
-
-def _check_epochs(epochs: float) -> None:
-    if not epochs > 0:
-        raise UserError(f"epochs of annealing must be above 0, got {epochs}.")

@@ -16,6 +16,7 @@ with likelihood-based generative models*, 2020.
 import io
 import math
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,10 +24,10 @@ from PIL import Image
 from torch import Tensor
 
 __all__ = [
-    "Likelihood",
-    "LikelihoodAndComplexity",
-    "Score",
-    "Typicality",
+    "AnomalyScore",
+    "ComplexityScore",
+    "LikelihoodScore",
+    "TypicalityScore",
     "anomaly_threshold",
     "auroc",
     "error_figures",
@@ -39,8 +40,16 @@ DEVIATIONS = 3.0
 """Standard deviations between the calibration scores' mean and the threshold."""
 
 
-class Score(ABC):
+class AnomalyScore(ABC):
     """How normal an image is; higher is more normal."""
+
+    name: ClassVar[str]
+    """What its figures are called, ``test/<name>/auroc``: the class unless it says otherwise."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     @abstractmethod
     def __call__(self, log_likelihood: Tensor, images: Tensor, calibration: Tensor) -> Tensor:
@@ -53,26 +62,32 @@ class Score(ABC):
         """
 
 
-class Likelihood(Score):
+class LikelihoodScore(AnomalyScore):
     """s = L: improbable images are anomalous."""
+
+    name = "Likelihood"
 
     def __call__(self, log_likelihood: Tensor, images: Tensor, calibration: Tensor) -> Tensor:
         return log_likelihood
 
 
-class Typicality(Score):
+class TypicalityScore(AnomalyScore):
     """s = −|L − E L|: images that are far too probable are as anomalous as improbable ones."""
+
+    name = "Typicality"
 
     def __call__(self, log_likelihood: Tensor, images: Tensor, calibration: Tensor) -> Tensor:
         return -(log_likelihood - calibration.mean()).abs()
 
 
-class LikelihoodAndComplexity(Score):
+class ComplexityScore(AnomalyScore):
     """s = L + C(x), C the nats of the image's PNG file: −s is the anomaly −L less complexity.
 
     Smooth images are probable under every model; s asks how much better than a general-purpose
     code the model describes the image. It is a log-likelihood ratio of model and code.
     """
+
+    name = "LikelihoodAndComplexity"
 
     def __call__(self, log_likelihood: Tensor, images: Tensor, calibration: Tensor) -> Tensor:
         return log_likelihood + png_nats(images).to(log_likelihood)

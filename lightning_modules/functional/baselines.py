@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 from lightning_modules.functional.bounds import Bound
 
 __all__ = ["Baseline", "LeaveOneOut", "NoBaseline", "RunningMean"]
@@ -48,8 +48,7 @@ class RunningMean(Baseline):
 
     def __init__(self, decay: float = 0.9) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
-            raise UserError(f"decay of a running mean must be in [0, 1), got {decay}.")
+        check_in("[0, 1)", decay=decay)
         self.decay = decay
         # Buffers, so that a resumed run goes on with the mean that it had.
         self.register_buffer("total", torch.zeros(()))

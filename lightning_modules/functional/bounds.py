@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one
 
 __all__ = ["Bound", "Elbo", "ImportanceWeighted"]
 
@@ -27,12 +27,13 @@ class Bound(ABC):
         UserError: If K is below 1.
     """
 
+    counted: ClassVar[str] = "samples"
+    """What K is called where it is given."""
     linear: ClassVar[bool]
     """Whether it is linear in the log-weights, so that E[log q − log p] may be replaced by KL."""
 
     def __init__(self, samples: int) -> None:
-        if samples < 1:
-            raise UserError(f"a bound needs at least 1 draw of each example, got {samples}.")
+        check_at_least_one(**{self.counted: samples})
         self.samples = samples
 
     @abstractmethod
@@ -56,6 +57,7 @@ class Elbo(Bound):
             same name when a class is exchanged for another, and K = 50 is not meant for both.
     """
 
+    counted = "draws"
     linear = True
 
     def __init__(self, draws: int = 1) -> None:

@@ -12,11 +12,13 @@ Grosse & Salakhutdinov, *Importance Weighted Autoencoders*, 2016.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_modules.functional.bounds import Bound
 
@@ -24,6 +26,7 @@ __all__ = [
     "BoundTerms",
     "LatentVariableModel",
     "LogDensities",
+    "VariationalProblem",
     "bound_terms",
     "closed_form_kl",
     "log_densities",
@@ -49,6 +52,55 @@ class LatentVariableModel(Protocol):
     def decode(self, z: Tensor, /) -> Distribution:
         """p(x|z) for z ``(*batch, *latent_shape)``: batch shape ``batch``, event ``shape``."""
         ...
+
+    def exact(self, z: Tensor, /) -> Tensor:
+        """The exact draws behind draws of ``rsample``: these themselves unless it relaxes them."""
+        ...
+
+    def draw(self, x: Tensor, raw: Tensor, draws: range, /) -> Tensor:
+        """Those draws of q(z|x), ``(K, B, *latent_shape)``; evaluation takes its noise here.
+
+        Draw k of an example may depend on the example and k alone, so that figures depend neither
+        on the batch nor on how many draws are taken at once.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class VariationalProblem:
+    """What is maximised: a bound on log p(x) of a model, at B examples."""
+
+    x: Tensor
+    """Data, ``(B, *shape)``."""
+    raw: Tensor
+    """The encoder's outputs for x, ``(B, …)``."""
+    model: LatentVariableModel
+    """Posterior, prior and likelihood."""
+    bound: Bound
+    """A function of log-weights ``(K, B)``."""
+    kl_weight: float = 1.0
+    """β, the weight of the KL term in the objective."""
+
+    def posterior(self) -> Distribution:
+        """q(z|x), batch shape ``(B,)``."""
+        return self.model.posterior(self.raw)
+
+    def fixed_posterior(self) -> Distribution:
+        """The same, through which no gradient reaches the encoder."""
+        return self.model.posterior(self.raw.detach())
+
+    def rsample(self, posterior: Distribution) -> Tensor:
+        """As many draws as the bound takes, with gradients, ``(K, B, *latent_shape)``."""
+        return posterior.rsample(Size([self.bound.samples]))
+
+    def evaluated(self) -> "BoundTerms":
+        """The bound at the model's own draws, whose noise belongs to each example."""
+        z = self.model.draw(self.x, self.raw, range(self.bound.samples))
+        return bound_terms(self, z, self.posterior())
+
+    def part(self, rows: Tensor) -> "VariationalProblem":
+        """The problem of some of the examples."""
+        return replace(self, x=self.x[rows], raw=self.raw[rows])
 
 
 class LogDensities(NamedTuple):
@@ -87,41 +139,32 @@ class BoundTerms(NamedTuple):
         return cls(objective, bound(weights), likelihood.mean(0), kl)
 
 
-def log_densities(
-    x: Tensor, z: Tensor, posterior: Distribution, model: LatentVariableModel
-) -> LogDensities:
+def log_densities(problem: VariationalProblem, z: Tensor, posterior: Distribution) -> LogDensities:
     """Evaluates log p(x|z), log p(z) and log q(z|x) at draws z ``(K, B, *latent_shape)``."""
-    likelihood = model.decode(z).log_prob(x)
+    model = problem.model
+    likelihood = model.decode(z).log_prob(problem.x)
     return LogDensities(likelihood, model.latent_prior().log_prob(z), posterior.log_prob(z))
 
 
-def bound_terms(
-    x: Tensor,
-    z: Tensor,
-    posterior: Distribution,
-    model: LatentVariableModel,
-    bound: Bound,
-    kl_weight: float = 1.0,
-) -> BoundTerms:
+def bound_terms(problem: VariationalProblem, z: Tensor, posterior: Distribution) -> BoundTerms:
     """The bound at draws z; the objective has its gradient where z carries one.
 
     A linear bound takes KL(q‖p) in closed form where there is one, which is free of noise.
 
     Args:
-        x: Data, ``(B, *shape)``.
+        problem: What is bounded.
         z: Draws from ``posterior``, ``(K, B, *latent_shape)``.
         posterior: q(z|x), batch shape ``(B,)``.
-        model: Prior and likelihood.
-        bound: A function of log-weights ``(K, B)``.
-        kl_weight: β, the weight of the KL term in the objective.
     """
+    bound, model = problem.bound, problem.model
     kl = closed_form_kl(posterior, model.latent_prior())
     if bound.linear and kl is not None:
-        reconstruction, total = model.decode(z).log_prob(x).mean(0), kl.sum(-1)
-        objective = reconstruction.sub(total, alpha=kl_weight)
+        reconstruction, total = model.decode(z).log_prob(problem.x).mean(0), kl.sum(-1)
+        objective = reconstruction.sub(total, alpha=problem.kl_weight)
         return BoundTerms(objective, (reconstruction - total).detach(), reconstruction, kl)
-    densities = log_densities(x, z, posterior, model)
-    terms = BoundTerms.from_draws(bound(densities.log_weights(kl_weight)), bound, densities)
+    densities = log_densities(problem, z, posterior)
+    objective = bound(densities.log_weights(problem.kl_weight))
+    terms = BoundTerms.from_draws(objective, bound, densities)
     return terms if kl is None else terms._replace(kl=kl.detach())
 
 
@@ -140,27 +183,57 @@ def closed_form_kl(posterior: Distribution, prior: Distribution) -> Tensor | Non
 
 
 @torch.no_grad()
-def log_evidence(
-    x: Tensor, raw: Tensor, model: LatentVariableModel, samples: int, rows: int
-) -> Tensor:
+def log_evidence(problem: VariationalProblem, samples: int, memory: float) -> Tensor:
     """VLB^(K) = log (1/K) Σ_k w_k for each example, ``(B,)``, in pieces.
 
-    The draws do not depend on ``rows``; the result does to rounding alone.
+    The draws do not depend on the pieces; the result does to rounding alone.
 
     Args:
-        x: Data, ``(B, *shape)``.
-        raw: The encoder's outputs for x, ``(B, …)``.
-        model: What the evidence is of.
+        problem: Examples and model; the bound is not asked.
         samples: K.
-        rows: How many pairs of an example and a draw are decoded at once; at least one example
-            and `DRAWS_AT_ONCE` draws are.
+        memory: MiB for the pairs of an example and a draw that are decoded at once; at least one
+            example and `DRAWS_AT_ONCE` draws are, whatever they take.
     """
+    x, raw, model = problem.x, problem.raw, problem.model
+    rows = memory * 2**20 // bytes_per_draw(problem.part(torch.arange(1, device=x.device)))
     total = torch.full((len(x),), -math.inf, device=x.device)
-    parts = torch.arange(len(x), device=x.device).split(max(1, rows // DRAWS_AT_ONCE))
+    indices = torch.arange(len(x), device=x.device)
+    parts = [problem.part(p) for p in indices.split(max(1, int(rows) // DRAWS_AT_ONCE))]
     for start in range(0, samples, DRAWS_AT_ONCE):
-        z = model.posterior(raw).sample(torch.Size([min(DRAWS_AT_ONCE, samples - start)]))
-        for part in parts:
-            q = model.posterior(raw[part])
-            log_weights = log_densities(x[part], z[:, part], q, model).log_weights()
-            total[part] = torch.logaddexp(total[part], log_weights.logsumexp(0).to(total))
+        z = model.draw(x, raw, range(start, min(start + DRAWS_AT_ONCE, samples)))
+        each = zip(parts, z.split([len(part.x) for part in parts], 1), strict=True)
+        sums = [_log_sum_weights(part, draws) for part, draws in each]
+        total = torch.logaddexp(total, torch.cat(sums).to(total))
     return total - math.log(samples)
+
+
+def _log_sum_weights(problem: VariationalProblem, z: Tensor) -> Tensor:
+    """log Σ_k w_k, ``(B,)``, in the precision of the densities."""
+    return log_densities(problem, z, problem.posterior()).log_weights().logsumexp(0)
+
+
+def bytes_per_draw(problem: VariationalProblem) -> int:
+    """What log w takes for one more draw of one example, all intermediate results counted.
+
+    Args:
+        problem: That example.
+    """
+    taken = []
+    for draws in (1, 2):
+        z = problem.model.draw(problem.x, problem.raw, range(draws))
+        with _Counting() as counting:
+            _log_sum_weights(problem, z)
+        taken.append(counting.bytes)
+    return max(1, taken[1] - taken[0])
+
+
+class _Counting(TorchDispatchMode):
+    """Adds up the bytes of all results, within it."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and not func.is_view:
+            self.bytes += result.nbytes
+        return result

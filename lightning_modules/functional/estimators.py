@@ -5,8 +5,8 @@ r"""Estimators of a bound's gradient: ways to differentiate an expectation under
 Each returns an objective whose gradient, by automatic differentiation, is an unbiased estimate of
 this, for the parameters θ of prior and likelihood and φ of the posterior. They differ in variance.
 
-Symbols: x data, ``(B, *shape)``; raw the encoder's outputs for it; L a `Bound`; w_k importance
-weights; β the weight of the KL term.
+Symbols: of a `VariationalProblem` x data, ``(B, *shape)``, L the bound and β the weight of the KL
+term; w_k importance weights.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from lightning_modules.functional.baselines import Baseline, NoBaseline
 from lightning_modules.functional.bounds import Bound
 from lightning_modules.functional.elbo import (
     BoundTerms,
-    LatentVariableModel,
+    VariationalProblem,
     bound_terms,
     log_densities,
 )
@@ -38,15 +38,8 @@ class GradientEstimator(nn.Module, ABC):
     """Builds the objective whose gradient estimates that of the bound."""
 
     @abstractmethod
-    def forward(
-        self,
-        x: Tensor,
-        raw: Tensor,
-        model: LatentVariableModel,
-        bound: Bound,
-        kl_weight: float = 1.0,
-    ) -> BoundTerms:
-        """Draws ``bound.samples`` latents for each example and estimates the bound with them."""
+    def forward(self, problem: VariationalProblem) -> BoundTerms:
+        """Draws as many latents for each example as the bound takes, and estimates it with them."""
 
     @abstractmethod
     def check(self, bound: Bound, *, reparameterized: bool, closed_form: bool) -> None:
@@ -71,20 +64,17 @@ class Reparameterized(GradientEstimator):
     """Differentiates through z = g(ε, φ), with ε's distribution free of φ.
 
     With a relaxed posterior, whose ``rsample`` is no exact draw, it is the gradient of the relaxed
-    objective: biased, and the usual way to train categorical latents.
-    Source: Kingma & Welling, 2014.
+    objective: biased, and the usual way to train categorical latents. What is reported is not that
+    objective but the bound itself, at the exact draws with the same noise: one more evaluation of
+    the decoder. Source: Kingma & Welling, 2014.
     """
 
-    def forward(
-        self,
-        x: Tensor,
-        raw: Tensor,
-        model: LatentVariableModel,
-        bound: Bound,
-        kl_weight: float = 1.0,
-    ) -> BoundTerms:
-        q = model.posterior(raw)
-        return bound_terms(x, q.rsample(Size([bound.samples])), q, model, bound, kl_weight)
+    def forward(self, problem: VariationalProblem) -> BoundTerms:
+        q = problem.posterior()
+        z = problem.rsample(q)
+        terms = bound_terms(problem, z, q)
+        exact = problem.model.exact(z)
+        return terms if exact is z else _at_exact_draws(terms, problem, exact)
 
     def check(self, bound: Bound, *, reparameterized: bool, closed_form: bool) -> None:
         if not reparameterized and not (bound.linear and closed_form):
@@ -101,17 +91,11 @@ class StickingTheLanding(GradientEstimator):
     a control variate. Source: Roeder, Wu & Duvenaud, *Sticking the Landing*, 2017.
     """
 
-    def forward(
-        self,
-        x: Tensor,
-        raw: Tensor,
-        model: LatentVariableModel,
-        bound: Bound,
-        kl_weight: float = 1.0,
-    ) -> BoundTerms:
-        z = model.posterior(raw).rsample(Size([bound.samples]))
-        densities = log_densities(x, z, model.posterior(raw.detach()), model)
-        return BoundTerms.from_draws(bound(densities.log_weights(kl_weight)), bound, densities)
+    def forward(self, problem: VariationalProblem) -> BoundTerms:
+        bound, z = problem.bound, problem.rsample(problem.posterior())
+        densities = log_densities(problem, z, problem.fixed_posterior())
+        objective = bound(densities.log_weights(problem.kl_weight))
+        return BoundTerms.from_draws(objective, bound, densities)
 
     def check(self, bound: Bound, *, reparameterized: bool, closed_form: bool) -> None:
         _need_exact_draws(self, reparameterized)
@@ -131,21 +115,14 @@ class DoublyReparameterized(GradientEstimator):
     equation 8.
     """
 
-    def forward(
-        self,
-        x: Tensor,
-        raw: Tensor,
-        model: LatentVariableModel,
-        bound: Bound,
-        kl_weight: float = 1.0,
-    ) -> BoundTerms:
-        z = model.posterior(raw).rsample(Size([bound.samples]))
-        densities = log_densities(x, z, model.posterior(raw.detach()), model)
-        log_weights = densities.log_weights(kl_weight)
+    def forward(self, problem: VariationalProblem) -> BoundTerms:
+        beta, z = problem.kl_weight, problem.rsample(problem.posterior())
+        densities = log_densities(problem, z, problem.fixed_posterior())
+        log_weights = densities.log_weights(beta)
         weights = torch.softmax(log_weights.detach(), 0)
         if z.requires_grad:
-            z.register_hook(_scale(1 - kl_weight + kl_weight * weights))
-        return BoundTerms.from_draws((weights * log_weights).sum(0), bound, densities)
+            z.register_hook(_scale(1 - beta + beta * weights))
+        return BoundTerms.from_draws((weights * log_weights).sum(0), problem.bound, densities)
 
     def check(self, bound: Bound, *, reparameterized: bool, closed_form: bool) -> None:
         _need_exact_draws(self, reparameterized)
@@ -172,21 +149,13 @@ class ScoreFunction(GradientEstimator):
         super().__init__()
         self.baseline = baseline()
 
-    def forward(
-        self,
-        x: Tensor,
-        raw: Tensor,
-        model: LatentVariableModel,
-        bound: Bound,
-        kl_weight: float = 1.0,
-    ) -> BoundTerms:
-        q = model.posterior(raw)
-        z = q.sample(Size([bound.samples]))
-        densities = log_densities(x, z, q, model)
+    def forward(self, problem: VariationalProblem) -> BoundTerms:
+        bound, q = problem.bound, problem.posterior()
+        densities = log_densities(problem, q.sample(Size([bound.samples])), q)
         log_q = densities.posterior
         if bound.linear:  # the bound's own dependence on log q has a gradient of mean 0
             densities = densities._replace(posterior=log_q.detach())
-        log_weights = densities.log_weights(kl_weight)
+        log_weights = densities.log_weights(problem.kl_weight)
         fixed = log_weights.detach()
         signal = bound.signal(fixed) - self.baseline(fixed, bound)
         objective = bound(log_weights) + (signal * log_q).sum(0)
@@ -202,6 +171,12 @@ class ScoreFunction(GradientEstimator):
     @property
     def label(self) -> str:
         return f"ScoreFunction-{type(self.baseline).__name__}"
+
+
+@torch.no_grad()
+def _at_exact_draws(terms: BoundTerms, problem: VariationalProblem, z: Tensor) -> BoundTerms:
+    """The same objective, and the bound as it is at draws z that are not relaxed."""
+    return bound_terms(problem, z, problem.posterior())._replace(objective=terms.objective)
 
 
 def _need_exact_draws(estimator: GradientEstimator, reparameterized: bool) -> None:

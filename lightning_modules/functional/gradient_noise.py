@@ -35,7 +35,7 @@ def gradient_noise(
         gradients = iter(torch.autograd.grad(loss(), parameters, materialize_grads=True))
         for name, part in parts.items():
             moments[name].add(torch.cat([next(gradients).flatten() for _ in part]))
-    return {name: found.noise() for name, found in moments.items()}
+    return {name: of_part.noise() for name, of_part in moments.items()}
 
 
 class _Moments:

@@ -14,19 +14,40 @@ Dhariwal, *Improved Denoising Diffusion Probabilistic Models*, 2021, equation 17
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in
 
-__all__ = ["CosineSchedule", "LinearSchedule", "Schedule", "along", "diffuse", "noise_like"]
+__all__ = ["CosineSchedule", "Jump", "LinearSchedule", "Schedule", "along", "diffuse"]
 
 FAR_FROM_NOISE = 0.1
 """ᾱ_K above which N(0, I) is no good start for the reverse process."""
 
 LARGEST_BETA = 0.999
 """Nichol & Dhariwal's bound: the cosine schedule's last β is 1."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """From level k to level j < k: what one step of a sampler has to know, on the device."""
+
+    k: Tensor
+    """The level one is at, ``()``."""
+    j: Tensor
+    """The level one goes to, ``()``."""
+    beta: Tensor
+    """β = 1 − ᾱ_k/ᾱ_j, that of the one step that leads from j to k; β_k where j = k − 1."""
+    length: Tensor
+    """h = log ᾱ_j/ᾱ_k = −log(1 − β), the integral of β over the jump."""
+    noise_variance_k: Tensor
+    """1 − ᾱ_k."""
+    noise_variance_j: Tensor
+    """1 − ᾱ_j."""
+    to_data: bool
+    """Whether j = 0, where no loss teaches a score."""
 
 
 class Schedule(nn.Module):
@@ -46,9 +67,7 @@ class Schedule(nn.Module):
 
     def __init__(self, betas: Sequence[float]) -> None:
         super().__init__()
-        for k, value in enumerate(betas, 1):
-            if not 0 < value < 1:
-                raise UserError(f"β_{k} must be between 0 and 1 (both excluded), got {value:g}.")
+        check_in("(0, 1)", **{f"β_{k}": value for k, value in enumerate(betas, 1)})
         beta = torch.tensor([0.0, *betas], dtype=torch.float64)
         log_alpha_bar = torch.log1p(-beta).cumsum(0)
         # In float64 until here: in float32 the difference 1 − ᾱ_1 has three digits.
@@ -85,18 +104,12 @@ class Schedule(nn.Module):
         """1 − ᾱ_k/ᾱ_j for j < k: the β of the one step that leads from level j to level k."""
         return -torch.expm1(-self.length(k, j))
 
-    def grid(self, steps: int | None = None) -> list[int]:
-        """Levels K = k_0 > k_1 > … > 0 of ``steps`` about equal jumps; all of them by default.
-
-        Raises:
-            UserError: If ``steps`` is not in {1, …, K}.
-        """
-        wanted = self.steps if steps is None else steps
-        if not 1 <= wanted <= self.steps:
-            raise UserError(
-                f"sampling steps must be between 1 and the schedule's {self.steps}, got {wanted}."
-            )
-        return [round(self.steps * i / wanted) for i in range(wanted, -1, -1)]
+    def jump(self, k: int, j: int) -> Jump:
+        """What a step from level k to level j < k needs."""
+        level_k, level_j = torch.tensor([k, j], device=self.beta.device)
+        beta, length = self.transition(k, j), self.length(k, j)
+        at_k, at_j = self.noise_variance[k], self.noise_variance[j]
+        return Jump(level_k, level_j, beta, length, at_k, at_j, to_data=j == 0)
 
 
 class LinearSchedule(Schedule):
@@ -112,7 +125,7 @@ class LinearSchedule(Schedule):
     """
 
     def __init__(self, steps: int = 300, beta_min: float = 1e-4, beta_max: float = 0.04) -> None:
-        _check_steps(steps)
+        check_at_least_one(steps=steps)
         super().__init__(torch.linspace(beta_min, beta_max, steps, dtype=torch.float64).tolist())
 
 
@@ -128,9 +141,8 @@ class CosineSchedule(Schedule):
     """
 
     def __init__(self, steps: int = 300, offset: float = 0.008) -> None:
-        _check_steps(steps)
-        if not offset > 0:
-            raise UserError(f"offset must be above 0, got {offset}.")
+        check_at_least_one(steps=steps)
+        check_in("(0, inf)", offset=offset)
         f = [
             math.cos((k / steps + offset) / (1 + offset) * math.pi / 2) ** 2
             for k in range(steps + 1)
@@ -143,18 +155,7 @@ def along(values: Tensor, x: Tensor) -> Tensor:
     return values.view(*values.shape, *[1] * (x.dim() - 1)) if values.dim() else values
 
 
-def noise_like(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """ε ~ N(0, I) of x's shape, type and device, drawn where the generator lives."""
-    device = x.device if generator is None else generator.device
-    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
-
-
 def diffuse(x: Tensor, k: Tensor, schedule: Schedule, noise: Tensor) -> Tensor:
     """x_k = √ᾱ_k x + √(1−ᾱ_k) ε for data x ``(B, *shape)``, levels k ``(B,)``, ε → noise."""
     signal, spread = schedule.alpha_bar[k].sqrt(), schedule.noise_variance[k].sqrt()
     return along(signal, x) * x + along(spread, x) * noise
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise UserError(f"K, the number of noise levels (steps), must be at least 1, got {steps}.")

@@ -1,8 +1,8 @@
 r"""Three losses that are smallest at the true score.
 
-Symbols: s score field; x data, ``(B, d)``; k levels, ``(B,)``; x_k = √ᾱ_k x + √(1−ᾱ_k) ε;
-J = ∂s/∂x at x_k. All losses have one signature and return one number per example, ``(B,)``; its
-mean, weighted with λ_k, is what one minimises.
+Symbols: s score field; x data, ``(B, *shape)``; k levels, ``(B,)``; x_k = √ᾱ_k x + √(1−ᾱ_k) ε;
+J = ∂s/∂x at x_k. Each loss returns one number per example, ``(B,)``; its mean, weighted with λ_k,
+is what one minimises.
 
 Sources: Hyvärinen, *Estimation of Non-Normalized Statistical Models by Score Matching*, 2005,
 theorem 1; Song, Garg, Shi & Ermon, *Sliced Score Matching*, 2019, equation 8; Vincent, *A
@@ -10,29 +10,49 @@ Connection Between Score Matching and Denoising Autoencoders*, 2011, equation 9.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from elbolab.checks import check_at_least_one
-from lightning_modules.functional.schedule import Schedule, along, diffuse, noise_like
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.noise import Noise, noise_like
+from lightning_modules.functional.schedule import Schedule, along, diffuse
+from lightning_modules.functional.score import DifferentiableScore, squared_norm
 
-__all__ = [
-    "Denoising",
-    "Hyvarinen",
-    "ScoreLoss",
-    "Sliced",
-    "hyvarinen",
-]
+__all__ = ["Denoising", "Hyvarinen", "Noised", "ScoreLoss", "Sliced", "hyvarinen"]
+
+
+@dataclass(frozen=True)
+class Noised:
+    """Data on their way to noise."""
+
+    x: Tensor
+    """x_k, ``(B, *shape)``."""
+    k: Tensor
+    """The level of each example, ``(B,)``."""
+    noise: Tensor
+    """ε, ``(B, *shape)``."""
+    noise_variance: Tensor
+    """1 − ᾱ_k, ``(B,)``."""
+
+    @classmethod
+    def of(cls, x: Tensor, k: Tensor, schedule: Schedule, noise: Tensor) -> "Noised":
+        """Data x ``(B, *shape)`` at levels k ``(B,)``, with noise ε of x's shape."""
+        return cls(diffuse(x, k, schedule, noise), k, noise, schedule.noise_variance[k])
+
+    @property
+    def target(self) -> Tensor:
+        """−ε/√(1−ᾱ_k) = −(x_k − √ᾱ_k x)/(1−ᾱ_k): the score of x_k given x."""
+        return -self.noise / along(self.noise_variance.sqrt(), self.x)
 
 
 def hyvarinen(s: Tensor, trace: Tensor) -> Tensor:
-    """½‖s‖² + tr J, ``(B,)``, for s ``(B, d)`` and traces ``(B,)``.
+    """½‖s‖² + tr J, ``(B,)``, for s ``(B, *shape)`` and traces ``(B,)``.
 
     Its mean is −½E‖s*‖² + ½E‖s − s*‖², s* the true score: the second term, half the Fisher
     divergence, is all that depends on s.
     """
-    return 0.5 * s.square().sum(1) + trace
+    return 0.5 * squared_norm(s) + trace
 
 
 class ScoreLoss(ABC):
@@ -43,22 +63,9 @@ class ScoreLoss(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        score: Score,
-        x: Tensor,
-        k: Tensor,
-        schedule: Schedule,
-        generator: Generator | None = None,
+        self, score: DifferentiableScore, noised: Noised, noise: Noise = noise_like
     ) -> Tensor:
-        """The loss of each example, ``(B,)``, for data x ``(B, d)`` at levels k ``(B,)``.
-
-        Args:
-            score: s, with its derivatives.
-            x: Data at level 0.
-            k: Levels in {1, …, K}.
-            schedule: The forward process.
-            generator: Of the noise ε and of random directions.
-        """
+        """The loss of each example, ``(B,)``; ``noise`` draws random directions, if it has any."""
 
 
 class Hyvarinen(ScoreLoss):
@@ -67,15 +74,9 @@ class Hyvarinen(ScoreLoss):
     name = "hyvarinen"
 
     def __call__(
-        self,
-        score: Score,
-        x: Tensor,
-        k: Tensor,
-        schedule: Schedule,
-        generator: Generator | None = None,
+        self, score: DifferentiableScore, noised: Noised, noise: Noise = noise_like
     ) -> Tensor:
-        x_k = diffuse(x, k, schedule, noise_like(x, generator))
-        return hyvarinen(*score.with_trace(x_k, k))
+        return hyvarinen(*score.with_trace(noised.x, noised.k))
 
 
 class Sliced(ScoreLoss):
@@ -95,33 +96,19 @@ class Sliced(ScoreLoss):
         self.projections = projections
 
     def __call__(
-        self,
-        score: Score,
-        x: Tensor,
-        k: Tensor,
-        schedule: Schedule,
-        generator: Generator | None = None,
+        self, score: DifferentiableScore, noised: Noised, noise: Noise = noise_like
     ) -> Tensor:
-        x_k = diffuse(x, k, schedule, noise_like(x, generator))
-        v = noise_like(x.expand(self.projections, *x.shape), generator)
-        s, products = score.pushforward(x_k, k, v)
-        return hyvarinen(s, (v * products).sum(2).mean(0))
+        v = noise(noised.x.expand(self.projections, *noised.x.shape))
+        s, products = score.pushforward(noised.x, noised.k, v)
+        return hyvarinen(s, (v * products).flatten(2).sum(2).mean(0))
 
 
 class Denoising(ScoreLoss):
-    """½‖s + ε/√(1−ᾱ_k)‖²: −ε/√(1−ᾱ_k) = −(x_k − √ᾱ_k x)/(1−ᾱ_k) is the score of x_k given x."""
+    """½‖s + ε/√(1−ᾱ_k)‖², the distance to the score of x_k given x."""
 
     name = "denoising"
 
     def __call__(
-        self,
-        score: Score,
-        x: Tensor,
-        k: Tensor,
-        schedule: Schedule,
-        generator: Generator | None = None,
+        self, score: DifferentiableScore, noised: Noised, noise: Noise = noise_like
     ) -> Tensor:
-        noise = noise_like(x, generator)
-        s = score(diffuse(x, k, schedule, noise), k)
-        target = -noise / along(schedule.noise_variance[k].sqrt(), x)
-        return 0.5 * (s - target).square().sum(1)
+        return 0.5 * squared_norm(score(noised.x, noised.k) - noised.target)

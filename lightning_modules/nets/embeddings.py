@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from elbolab.checks import check_at_least_one
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in
 from lightning_modules.functional.schedule import Schedule
 
 __all__ = ["FixedEmbedding", "FourierTime", "LevelEmbedding", "LevelTable", "LogSNR", "RawTime"]
@@ -86,8 +85,7 @@ class LogSNR(FixedEmbedding):
     """
 
     def __init__(self, schedule: Schedule, resolution: float = 0.05, frequencies: int = 4) -> None:
-        if not resolution > 0:
-            raise UserError(f"resolution must be above 0, got {resolution}.")
+        check_in("(0, inf)", resolution=resolution)
         levels = torch.arange(schedule.steps + 1)
         v = schedule.variance(levels, resolution).double().log().unsqueeze(1)
         super().__init__(_waves(2 * (v - v[0]) / (v[-1] - v[0]) - 1, frequencies))

@@ -1,14 +1,12 @@
 """What a perceptron sees of a point x at noise level k, with derivatives carried forward."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from elbolab.checks import check_at_least_one
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in, check_seed
 from lightning_modules.functional.schedule import Schedule, along
 
 __all__ = ["DampedFourier", "Identity", "InputFeatures"]
@@ -92,8 +90,8 @@ class DampedFourier(InputFeatures):
     ) -> None:
         super().__init__(dim + 2 * count)
         check_at_least_one(count=count)
-        if not 0 < bandwidth < math.inf:
-            raise UserError(f"bandwidth must be above 0 and finite, got {bandwidth}.")
+        check_in("(0, inf)", bandwidth=bandwidth)
+        check_seed(seed=seed)
         self.schedule = schedule
         generator = torch.Generator().manual_seed(seed)
         self.register_buffer("omega", bandwidth * torch.randn(count, dim, generator=generator))

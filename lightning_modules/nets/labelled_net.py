@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from elbolab.checks import check_at_least_one
 from lightning_modules.functional.schedule import Schedule
-from lightning_modules.functional.score import Score
+from lightning_modules.functional.score import DifferentiableScore
 from lightning_modules.nets.activations import Activation, SiLU
 from lightning_modules.nets.embeddings import LevelEmbedding, LevelTable
 from lightning_modules.nets.inputs import Identity, InputFeatures
@@ -53,12 +53,12 @@ class LabelledScoreMLP(ScoreMLP):
         self.labels = nn.Embedding(classes + 1, hidden[0], padding_idx=classes)
         nn.init.zeros_(self.labels.weight)
 
-    def given(self, y: Tensor) -> Score:
+    def given(self, y: Tensor) -> DifferentiableScore:
         """The score field of labels y ``(B,)``, one for each point, in {0, …, classes}."""
         return GivenLabels(self, y)
 
 
-class GivenLabels(Score):
+class GivenLabels(DifferentiableScore):
     """s(·, ·, y) with the labels bound: what losses and samplers take.
 
     Args:
@@ -68,16 +68,16 @@ class GivenLabels(Score):
 
     def __init__(self, net: LabelledScoreMLP, y: Tensor) -> None:
         super().__init__()
-        self._net, self._added = (net,), net.labels(y)  # a tuple: not a child with parameters
+        self.net, self._added = net, net.labels(y)
 
     def forward(self, x: Tensor, k: Tensor) -> Tensor:
-        net = self._net[0]
+        net = self.net
         return net.shifted(x, k, net.shift(k) + self._added)
 
     def with_trace(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        net = self._net[0]
+        net = self.net
         return net.with_trace_shifted(x, k, net.shift(k) + self._added)
 
     def pushforward(self, x: Tensor, k: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        net = self._net[0]
+        net = self.net
         return net.pushforward_shifted(x, k, tangents, net.shift(k) + self._added)

@@ -3,15 +3,19 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Distribution, Independent
 
-from elbolab.errors import UserError
-from lightning_modules.functional import continuous_bernoulli
-from lightning_modules.functional.gaussian import LogVarianceNormal, bounded
+from elbolab.checks import check_in
+from lightning_modules.functional.distributions import (
+    BernoulliPixels,
+    ContinuousBernoulliPixels,
+    LogVarianceNormal,
+    bounded,
+)
 from lightning_modules.functional.precision import full_precision
 
 __all__ = [
@@ -36,6 +40,10 @@ class Likelihood(nn.Module, ABC):
 
     parameters_per_pixel: int = 1
     """How many numbers the decoder has to give for each pixel."""
+    density_of_grey: ClassVar[bool] = True
+    """Whether grey pixels have a normalised density, so that −log p(x) means something."""
+    pixel_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    """The smallest and the largest pixel value that it takes."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -64,9 +72,11 @@ class BernoulliLikelihood(Likelihood):
     density: compare such figures with each other only, never with those of binarised data.
     """
 
+    density_of_grey = False
+
     def forward(self, raw: Tensor) -> Distribution:
         (logits,) = self.parameters_of(raw)
-        return _BernoulliPixels(logits, self.event_dims)
+        return BernoulliPixels(logits, self.event_dims)
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
@@ -77,7 +87,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, raw: Tensor) -> Distribution:
         (logits,) = self.parameters_of(raw)
-        return _ContinuousBernoulliPixels(logits, self.event_dims)
+        return ContinuousBernoulliPixels(logits, self.event_dims)
 
 
 class GaussianLikelihood(Likelihood):
@@ -141,10 +151,7 @@ class PixelGaussianLikelihood(Likelihood):
 
     def __init__(self, shape: Sequence[int], min_scale: float = 0.01) -> None:
         super().__init__(shape)
-        if not 0 < min_scale < 1:
-            raise UserError(
-                f"min_scale of a Gaussian likelihood must be in (0, 1), got {min_scale}."
-            )
+        check_in("(0, 1)", min_scale=min_scale)
         self.bound = -2 * math.log(min_scale)
 
     def forward(self, raw: Tensor) -> Distribution:
@@ -153,8 +160,7 @@ class PixelGaussianLikelihood(Likelihood):
 
 
 def _log_variance(scale: float) -> Tensor:
-    if not scale > 0:
-        raise UserError(f"scale of a Gaussian likelihood must be above 0, got {scale}.")
+    check_in("(0, inf)", scale=scale)
     return torch.tensor(2 * math.log(scale))
 
 
@@ -162,41 +168,3 @@ def _gaussian(raw_mean: Tensor, log_variance: Tensor, event_dims: int) -> Distri
     mean = torch.sigmoid(raw_mean)
     pixels = LogVarianceNormal(mean, log_variance.expand_as(mean))
     return Independent(pixels, event_dims, validate_args=False)
-
-
-class _BernoulliPixels(Independent):
-    """Independent Bernoulli pixels whose log-probability is summed before its sign is changed.
-
-    Otherwise every pixel's sign would be, a pass over the whole batch and another one backwards.
-    """
-
-    def __init__(self, logits: Tensor, event_dims: int) -> None:
-        # Validation would refuse grey targets.
-        super().__init__(Bernoulli(logits=logits, validate_args=False), event_dims)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
-        nats = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
-        return -nats.flatten(-self.reinterpreted_batch_ndims).sum(-1)
-
-
-class _ContinuousBernoulliPixels(Distribution):
-    """Independent continuous Bernoulli pixels.
-
-    Args:
-        logits: ``(*batch, *shape)``.
-        event_dims: Number of dimensions of ``shape``.
-    """
-
-    def __init__(self, logits: Tensor, event_dims: int) -> None:
-        self.logits = logits
-        batch = logits.dim() - event_dims
-        super().__init__(logits.shape[:batch], logits.shape[batch:], validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        return continuous_bernoulli.mean(self.logits)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        nats = continuous_bernoulli.log_density(value, self.logits)
-        return nats.flatten(-len(self.event_shape)).sum(-1)

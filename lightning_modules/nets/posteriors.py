@@ -2,17 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
+import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.distributions.constraints import Constraint, nonnegative, one_hot, real
 
-from elbolab.errors import UserError
+from elbolab.checks import check_in
 from lightning_modules.functional.annealing import Annealing, Constant
-from lightning_modules.functional.categorical import GumbelSoftmax
-from lightning_modules.functional.exponential import LogRateExponential
-from lightning_modules.functional.gaussian import LogVarianceNormal, bounded
+from lightning_modules.functional.distributions import (
+    GumbelSoftmax,
+    LogRateExponential,
+    LogVarianceNormal,
+    bounded,
+    gumbel,
+    largest,
+)
+from lightning_modules.functional.noise import SMALLEST, ContentNoise
 from lightning_modules.functional.precision import full_precision
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "DiagonalGaussianPosterior",
     "ExponentialPosterior",
     "Posterior",
+    "by_quantile",
 ]
 
 
@@ -50,6 +58,27 @@ class Posterior(nn.Module, ABC):
         """The one z that stands for q(z|x) in reconstructions: its mean, ``(B, *latent_shape)``."""
         return distribution.mean
 
+    def exact(self, z: Tensor) -> Tensor:
+        """The exact draws behind draws of ``rsample``; these themselves if it is exact."""
+        return z
+
+    def draw(self, raw: Tensor, noise: ContentNoise, draws: range) -> Tensor:
+        """Those of the exact draws z ~ q(z|x), ``(K, B, *latent_shape)``.
+
+        Draw k depends on the content of its example and on k alone. This asks torch for one
+        example and one draw after the other, which any posterior can answer; a family with
+        quantiles does better with `by_quantile`.
+        """
+        rows = []
+        with torch.random.fork_rng():
+            for row, seed in zip(raw.split(1), noise.seeds.tolist(), strict=True):
+                q, each = self(row), []
+                for draw in draws:
+                    torch.manual_seed((seed + draw) % 2**63)
+                    each.append(q.sample())
+                rows.append(torch.stack(each))
+        return torch.cat(rows, 1)
+
     def anneal(self, epoch: float) -> None:
         """Told before every training batch how many epochs have passed, whole and in part."""
 
@@ -72,6 +101,9 @@ class DiagonalGaussianPosterior(Posterior):
         mean, log_variance = self.parameters_of(raw)
         return Independent(LogVarianceNormal(mean, bounded(log_variance)), 1, validate_args=False)
 
+    def draw(self, raw: Tensor, noise: ContentNoise, draws: range) -> Tensor:
+        return by_quantile(self(raw), noise, draws)
+
 
 class ExponentialPosterior(Posterior):
     """q(z|x) = Π Exp(λ_i), latents in [0, ∞); the raw outputs are log λ, bounded smoothly."""
@@ -82,6 +114,9 @@ class ExponentialPosterior(Posterior):
     def forward(self, raw: Tensor) -> Distribution:
         (log_rate,) = self.parameters_of(raw)
         return Independent(LogRateExponential(bounded(log_rate)), 1, validate_args=False)
+
+    def draw(self, raw: Tensor, noise: ContentNoise, draws: range) -> Tensor:
+        return by_quantile(self(raw), noise, draws)
 
 
 class CategoricalPosterior(Posterior):
@@ -109,10 +144,7 @@ class CategoricalPosterior(Posterior):
         straight_through: bool = False,
     ) -> None:
         super().__init__()
-        if classes < 2:
-            raise UserError(
-                f"classes of a categorical posterior must be at least 2, got {classes}."
-            )
+        check_in("[2, inf)", classes=classes)
         self.parameters_per_latent = self.classes = classes
         self.straight_through = straight_through
         self._temperatures = temperature()
@@ -130,9 +162,21 @@ class CategoricalPosterior(Posterior):
         """The likeliest classes, one-hot: a mean would be no class at all."""
         return distribution.mode
 
+    def exact(self, z: Tensor) -> Tensor:
+        return z if self.straight_through else largest(z)
+
+    def draw(self, raw: Tensor, noise: ContentNoise, draws: range) -> Tensor:
+        logits = full_precision(raw).unflatten(1, (-1, self.classes))
+        uniform = noise.uniforms(logits.shape[1:], draws).clamp_min(SMALLEST).to(logits)
+        return largest(logits + gumbel(uniform))
+
     def anneal(self, epoch: float) -> None:
         self.temperature = self._temperatures(epoch)
-        if not self.temperature > 0:
-            raise UserError(
-                f"the temperature must stay above 0, got {self.temperature} after {epoch:g} epochs."
-            )
+        check_in("(0, inf)", temperature=self.temperature)
+
+
+def by_quantile(q: Distribution, noise: ContentNoise, draws: range) -> Tensor:
+    """Those draws of independent latents, ``(K, B, d)``: the quantiles of uniform noise."""
+    uniform = noise.uniforms(q.event_shape, draws).clamp_min(SMALLEST)
+    factors = cast(Independent, q).base_dist
+    return factors.icdf(uniform.to(q.mean))

@@ -15,10 +15,12 @@ from torch.distributions import (
 )
 from torch.distributions.constraints import Constraint, nonnegative, one_hot, real
 
-from elbolab.checks import check_at_least_one
-from elbolab.errors import UserError
-from lightning_modules.functional.exponential import LogRateExponential
-from lightning_modules.functional.gaussian import LogVarianceNormal, StandardNormal
+from elbolab.checks import check_at_least_one, check_in
+from lightning_modules.functional.distributions import (
+    LogRateExponential,
+    LogVarianceNormal,
+    StandardNormal,
+)
 from lightning_modules.functional.noise import noise_from
 
 __all__ = [
@@ -46,8 +48,6 @@ class Prior(nn.Module, ABC):
 
     supports: ClassVar[tuple[Constraint, ...]] = (real, nonnegative)
     """Where a posterior's latents may lie, for p(z) to be above 0 there."""
-    components = 1
-    """How many densities one log p(z) adds up: what it costs in memory."""
 
     def __init__(self, latent_shape: Sequence[int], shape: Sequence[int]) -> None:
         super().__init__()
@@ -178,8 +178,7 @@ class ExponentialPrior(Prior):
         self, latent_shape: Sequence[int], shape: Sequence[int], rate: float = 1.0
     ) -> None:
         super().__init__(latent_shape, shape)
-        if not rate > 0:
-            raise UserError(f"rate of an exponential prior must be above 0, got {rate}.")
+        check_in("(0, inf)", rate=rate)
         log_rate = torch.full(self.latent_shape, rate).log()
         self.register_buffer("log_rate", log_rate, persistent=False)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elbolab.errors import UserError
+from elbolab.checks import check_at_least_one, check_in
 from lightning_modules.functional.schedule import Schedule, along
-from lightning_modules.functional.score import Score, directions, trace
+from lightning_modules.functional.score import DifferentiableScore, directions, trace
 from lightning_modules.nets.activations import Activation, SiLU
 from lightning_modules.nets.embeddings import LevelEmbedding, LogSNR
 from lightning_modules.nets.inputs import Identity, InputFeatures
@@ -19,7 +19,7 @@ from lightning_modules.nets.inputs import Identity, InputFeatures
 __all__ = ["ScoreMLP", "ScoreNet"]
 
 
-class ScoreNet(Score, ABC):
+class ScoreNet(DifferentiableScore, ABC):
     """A trainable score field on R^d; built with d and the schedule."""
 
     @abstractmethod
@@ -57,10 +57,8 @@ class ScoreMLP(ScoreNet):
         resolution: float | None = 0.05,
     ) -> None:
         super().__init__(dim, schedule)
-        if not hidden or min(hidden) < 1:
-            raise UserError(f"hidden must be widths of at least 1, got {list(hidden)}.")
-        if resolution is not None and not resolution > 0:
-            raise UserError(f"resolution must be above 0, got {resolution}.")
+        check_at_least_one(hidden=hidden, **{"the number of hidden layers": len(hidden)})
+        check_in("(0, inf)", resolution=resolution)
         self.schedule, self.resolution = schedule, resolution
         self.activation, self.embedding = activation(), embedding(schedule)
         self.inputs = inputs(dim, schedule)
