@@ -32,9 +32,11 @@ from callbacks.run.predictions import PredictionWriter
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
+from callbacks.run.training_loop import LeanLoop
 from callbacks.run.typed_options import TypedOptions, check_goes_on, options_changed
 from callbacks.trainer_facts import in_trial
 from elbolab.command_line import parse
+from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError, did_you_mean
 from elbolab.option_checks import check_trainer
 from elbolab.parser_errors import explain
@@ -70,6 +72,7 @@ def run(args: list[str]) -> None:
     Raises:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
+    flush_denormals()  # first: torch's threads take it over when they start
     _quieten()
     check_for_gpus_once()
     _import_rooms()
@@ -230,6 +233,7 @@ class ElbolabCLI(LightningCLI):
         found: list[Any] = [
             RunRecord(self._shared_config()),
             ExactResume(config.seed_everything),
+            LeanLoop(),  # after ExactResume, whose loop it is to be within
             TypedOptions(),
         ]
         if self._command == "predict":

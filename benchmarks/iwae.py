@@ -9,16 +9,17 @@ many draws there are, so that the cost grows more slowly than K.
 """
 
 import tempfile
+import time
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from timing import benchmark_parser, in_turns, median_ratio, silence_lightning, spread, timed
 from torch import Tensor, nn
-from training_loop import Stopwatch
 
 from callbacks.monitors.elbo import ElboMonitor
 from callbacks.run.checkpoints import SafeCheckpointIO
@@ -32,6 +33,25 @@ from lightning_modules.vae import VAE
 
 BATCH = 20
 EPOCH = 55_000
+
+
+class Stopwatch(pl.Callback):
+    """Seconds from an epoch's first batch to its last step."""
+
+    seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.seconds = time.perf_counter() - self._started
 
 
 class HandWrittenIWAE(nn.Module):

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
 from torch.nn import Parameter
 from torch.optim import Adam
@@ -135,10 +136,6 @@ class ScoreModel(TrainableModule):
         by_level = {self.loss.name: values.detach()}
         return {"loss": values.mean(), "k": k, "by_level": by_level}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        self.average.update_parameters(self.net)  # now, so that every checkpoint has it
-
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
         return self.evaluate(batch[0], self.given(self.score, batch))
 
@@ -170,6 +167,13 @@ class ScoreModel(TrainableModule):
 
     def trained_parameters(self) -> Iterable[Parameter]:
         return self.net.parameters()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        built = super().configure_optimizers()
+        optimizer: Any = built["optimizer"] if isinstance(built, dict) else built
+        # With the step, so that every checkpoint has it.
+        optimizer.register_step_post_hook(lambda *_: self.average.update_parameters(self.net))
+        return built
 
 
 def _average(decay: float, averaged: Any, current: Any, steps: Tensor | int) -> None:

@@ -145,8 +145,11 @@ class VAE(TrainableModule):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for z ``(*batch, *latent_shape)``: batch shape ``batch``, event ``shape``."""
-        raw = self.decoder(z.flatten(z.dim() - len(self.latent_shape)))
-        return self.likelihood(raw.unflatten(-1, (-1, *self.shape)))
+        batch = z.shape[: z.dim() - len(self.latent_shape)]
+        raw = self.decoder(
+            z.reshape(batch.numel(), -1)
+        )  # as matrices, which layers need not reshape
+        return self.likelihood(raw.view(*batch, -1, *self.shape))
 
     def latent_prior(self) -> Distribution:
         """p(z), event shape ``latent_shape``."""

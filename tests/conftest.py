@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
@@ -34,6 +35,14 @@ def pytest_runtest_makereport(item):
     if wanted and report.skipped:
         report.outcome = "failed"
         report.longrepr = "DATA_ROOT is set: a test marked real_data must not skip"
+
+
+@pytest.fixture(autouse=True)
+def denormals_as_they_were():
+    """Takes back what a command set for its process: no test depends on those before it."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from callbacks.run.stop_signals import StopSignals, Vote, in_words
 from callbacks.trainer_facts import in_trial, run_of
 
-__all__ = ["Place", "ResumableFitLoop", "fit_loop_of"]
+__all__ = ["Place", "ResumableEpochLoop", "ResumableFitLoop", "fit_loop_of"]
 
 _Fetcher = Any
 """Lightning's private ``_DataFetcher``."""
