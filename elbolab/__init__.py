@@ -6,7 +6,7 @@ a run's files; ``import elbolab`` alone imports nothing at all.
 
 from importlib import import_module
 
-__all__ = ["Run", "__version__", "compare", "load"]
+__all__ = ["__version__"]
 
 __version__ = "0.1.0"
 

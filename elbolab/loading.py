@@ -5,10 +5,11 @@
 
 import inspect
 import json
+import logging
 import tempfile
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -17,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from jsonargparse import ArgumentParser
-from lightning_fabric.utilities.seed import isolate_rng
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, LightningModule
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Generator
 
 import lightning_cli
@@ -123,8 +124,8 @@ def build_data(
                 data.setup(stage)
     except (*MISFITS, OSError) as error:
         raise UserError(
-            f"the data of {source} cannot be had: {explain(error).rstrip('.')}. Say what is another now, "
-            f"such as elbolab.load('{source}', data={{'root': '…'}})."
+            f"the data of {source} cannot be had: {_one_line(error).rstrip('.')}. Say what is "
+            f"another now, such as elbolab.load('{source}', data={{'root': '…'}})."
         ) from error
     return data
 
@@ -142,9 +143,19 @@ def check_again(
     with tempfile.TemporaryDirectory(prefix="elbolab-") as folder:
         typed = ["test", "--config", str(run.config), "--ckpt_path", str(checkpoint)]
         typed += ["--run_dir", str(Path(folder) / "run"), "--trainer.enable_progress_bar", "false"]
-        with isolate_rng(), redirect_stdout(StringIO()):
+        with isolate_rng(), redirect_stdout(StringIO()), _without_announcements():
             lightning_cli.run([*typed, *_typed(options)])
         return RunDirectory(Path(folder) / "run").read_metrics()
+
+
+@contextmanager
+def _without_announcements() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _typed(options: Mapping[str, Any], prefix: str = "--") -> Iterator[str]:
@@ -157,7 +168,7 @@ def _typed(options: Mapping[str, Any], prefix: str = "--") -> Iterator[str]:
 
 
 def ask_samples(
-    model: LightningModule, n: int, seed: int, y: Any, guidance: float | None
+    model: Any, n: int, seed: int, y: Any, guidance: float | None
 ) -> NDArray[np.float32]:
     """``n`` samples of a model, those that ``predict`` writes for the same seed.
 
@@ -172,7 +183,9 @@ def ask_samples(
     known = inspect.signature(model.sample).parameters
     for name, value in asked.items():
         if name not in known:
-            raise UserError(f"{name}={value}: {type(model).__name__} knows no labels; leave it out.")
+            raise UserError(
+                f"{name}={value}: {type(model).__name__} knows no labels; leave it out."
+            )
     if guidance is not None and y is None:
         raise UserError(f"guidance={guidance} leads to labels: say which, such as y=7.")
     with torch.no_grad():
@@ -215,12 +228,12 @@ def _checked(model: Any, question: str, examples: Any) -> NDArray[Any]:
     return checked_images(examples, model.shape, *getattr(likelihood, "pixel_range", (0.0, 1.0)))
 
 
-def _check_answers(model: LightningModule, question: str) -> None:
+def _check_answers(model: Any, question: str) -> None:
     can = [name for name in ANSWERS if callable(getattr(model, name, None))]
     if "log_likelihood" in can and "log_prob" in can:
         can.remove("log_prob")  # of something between noise and image
     if question not in can:
-        others = " and ".join(f".{name}" for name in can) or "only .model, .data and .test"
+        others = ", ".join(f".{name}" for name in can) or "only .model, .data and .test"
         raise UserError(f"{type(model).__name__} has no .{question}: it has {others}.")
 
 
