@@ -147,7 +147,7 @@ def test_data_of_a_class_that_is_gone(vae, name):
 )
 def test_a_model_of_a_class_that_is_gone(vae, name):
     change(vae, lambda saved: saved["hyper_parameters"].update(_class_path=name))
-    assert name in refused(lambda: elbolab.load(vae).model)
+    assert name.rpartition(".")[2] in refused(lambda: elbolab.load(vae).model)
 
 
 @pytest.mark.parametrize(
