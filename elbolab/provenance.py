@@ -21,7 +21,7 @@ from typing import Any
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
 
-__all__ = ["Provenance", "file_facts", "read_provenance"]
+__all__ = ["Provenance", "as_markdown", "file_facts", "read_provenance"]
 
 PACKAGES = (
     *("torch", "torchvision", "pytorch-lightning", "torchmetrics", "jsonargparse", "tensorboard"),
@@ -37,11 +37,14 @@ class Provenance:
     Args:
         run: The run directory.
         command: The words that were typed.
+        at_once: Whether the beginning is written; otherwise the end alone is.
         facts: What else is known at the beginning, such as ``seed``, ``processes`` and
             ``precision``; plain values.
     """
 
-    def __init__(self, run: RunDirectory, command: Sequence[str], **facts: Any) -> None:
+    def __init__(
+        self, run: RunDirectory, command: Sequence[str], *, at_once: bool = True, **facts: Any
+    ) -> None:
         self._path, self._clock = run.provenance, time.monotonic()
         self._before = read_provenance(run)
         self._entry: dict[str, Any] = {
@@ -53,7 +56,8 @@ class Provenance:
             "program": _program(),
             "machine": _machine(),
         }
-        self._write()
+        if at_once:
+            self._write()
 
     def add(self, **facts: Any) -> None:
         """Adds facts that became known later; they are written at the end."""
@@ -75,6 +79,11 @@ class Provenance:
             "peak_memory_mib": _peak_memory_mib(),
         }
         self._write()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The entry as it stands."""
+        return self._entry
 
     def _write(self) -> None:
         entries = [*self._before, self._entry]
@@ -99,6 +108,20 @@ def read_provenance(run: RunDirectory) -> list[dict[str, Any]]:
 def file_facts(paths: Iterable[Path]) -> dict[str, Mapping[str, Any]]:
     """Length in bytes and SHA-256 of data files, by their paths."""
     return {_without_home(str(path)): _facts(path) for path in paths if path.is_file()}
+
+
+def as_markdown(facts: Mapping[str, Any], name: str = "") -> str:
+    """Nested facts as a table of two columns, for TensorBoard's text page."""
+    head = "" if name else "| what | value |\n| --- | --- |\n"
+    lines = []
+    for key, value in facts.items():
+        full = f"{name}.{key}" if name else str(key)
+        if isinstance(value, Mapping):
+            lines.append(as_markdown(value, full))
+        else:
+            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            lines.append(f"| {full} | {shown.replace('|', chr(92) + '|')} |")
+    return head + "\n".join(line for line in lines if line)
 
 
 def _facts(path: Path) -> Mapping[str, Any]:
