@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing import Any
 
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
+from elbolab.tables import as_markdown
 
-__all__ = ["Provenance", "as_markdown", "file_facts", "read_provenance"]
+__all__ = ["Provenance", "facts_table", "file_facts", "read_provenance"]
 
 PACKAGES = (
     *("torch", "torchvision", "pytorch-lightning", "torchmetrics", "jsonargparse", "tensorboard"),
@@ -110,18 +111,19 @@ def file_facts(paths: Iterable[Path]) -> dict[str, Mapping[str, Any]]:
     return {_without_home(str(path)): _facts(path) for path in paths if path.is_file()}
 
 
-def as_markdown(facts: Mapping[str, Any], name: str = "") -> str:
-    """Nested facts as a table of two columns, for TensorBoard's text page."""
-    head = "" if name else "| what | value |\n| --- | --- |\n"
-    lines = []
+def facts_table(facts: Mapping[str, Any]) -> str:
+    """Nested facts as a Markdown table of two columns, for TensorBoard's text page."""
+    flat = dict(_flat(facts))
+    return as_markdown({"what": list(flat), "value": list(flat.values())})
+
+
+def _flat(facts: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
     for key, value in facts.items():
         full = f"{name}.{key}" if name else str(key)
         if isinstance(value, Mapping):
-            lines.append(as_markdown(value, full))
+            yield from _flat(value, full)
         else:
-            shown = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            lines.append(f"| {full} | {shown.replace('|', chr(92) + '|')} |")
-    return head + "\n".join(line for line in lines if line)
+            yield full, " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _facts(path: Path) -> Mapping[str, Any]:

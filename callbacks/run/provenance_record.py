@@ -11,7 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from callbacks.contracts import FromFiles
 from callbacks.run.training_loop import training_loop_of
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
-from elbolab.provenance import Provenance, as_markdown, file_facts
+from elbolab.provenance import Provenance, facts_table, file_facts
 
 __all__ = ["ProvenanceRecord"]
 
@@ -34,6 +34,11 @@ class ProvenanceRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begin(trainer, pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begun_at = trainer.global_step  # that of the checkpoint, where the fit goes on
+        if self._entry is not None:
+            self._entry.add(began_at_step=self._begun_at)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -68,7 +73,7 @@ class ProvenanceRecord(Callback):
         if not writes_files(trainer):
             return
         data = getattr(trainer, "datamodule", None)
-        self._begun_at, self._clock = trainer.global_step, time.monotonic()
+        self._clock = time.monotonic()
         self._entry = Provenance(
             run_of(trainer),
             self._words,
@@ -78,7 +83,6 @@ class ProvenanceRecord(Callback):
             device=str(pl_module.device),
             torch_threads=torch.get_num_threads(),
             parameters=sum(p.numel() for p in pl_module.parameters()),
-            began_at_step=trainer.global_step,
             data=file_facts(data.source_files()) if isinstance(data, FromFiles) else {},
         )
 
@@ -88,7 +92,7 @@ class ProvenanceRecord(Callback):
         entry, self._entry = self._entry, None
         entry.end(outcome, ended_at_step=trainer.global_step, **self._fit_facts(trainer))
         if (writer := tensorboard_of(trainer)) is not None:
-            writer.add_text("provenance", as_markdown(entry.facts), trainer.global_step)
+            writer.add_text("provenance", facts_table(entry.facts), trainer.global_step)
 
     def _fit_facts(self, trainer: Trainer) -> dict[str, Any]:
         steps = trainer.global_step - self._begun_at
