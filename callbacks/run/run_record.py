@@ -84,11 +84,13 @@ class RunRecord(Callback):
             self._record(trainer)
 
     def _record(self, trainer: Trainer) -> None:
-        if not writes_files(trainer) or trainer.sanity_checking:
+        if trainer.sanity_checking:
             return
-        # callback_metrics also holds step-wise windows; only whole-stage values are kept.
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "_step" not in k}
-        run_of(trainer).merge_metrics(metrics)
+        figures = trainer.callback_metrics  # on every process: reading them joins them
+        if writes_files(trainer):
+            # They also hold step-wise windows; only whole-stage values are kept.
+            metrics = {k: float(v) for k, v in figures.items() if "_step" not in k}
+            run_of(trainer).merge_metrics(metrics)
 
 
 def _plain_options(config: dict[str, Any]) -> dict[str, Any]:
