@@ -62,7 +62,7 @@ WAYS = {
     "best_long_ago": ["--trainer.callbacks.mode", "min"],
     "accumulation": ["--trainer.accumulate_grad_batches", "4"],
     "max_steps": ["--trainer.max_steps", "38"],
-    "plateau": ["--model.lr_scheduler", "lightning_modules.optimization.StagedDecay"],
+    "staged_decay": ["--model.lr_scheduler", "lightning_modules.optimization.StagedDecay"],
 }
 """Options of the ways to train."""
 
@@ -128,7 +128,7 @@ ENDS = {
         End("validation batch", 12, "SIGTERM"),
         End("half of last.ckpt", 3, "SIGKILL"),
     ],
-    "plateau": [
+    "staged_decay": [
         End("batch", 30, "SIGTERM"),
         End("after last.ckpt", 1, "SIGKILL"),
         End("validation batch", 8, "SIGTERM"),
@@ -254,10 +254,10 @@ def _unlike(a: Any, b: Any, path: str = "") -> list[str]:
 def campaign(way: str) -> tuple[int, list[str]]:
     """Runs one way to train: how many ends it had, and what was lost."""
     text = TINY.replace("mode: max", "mode: min") if way == "best_long_ago" else TINY
-    if way == "plateau":
+    if way == "staged_decay":
         text = text.replace("{class_path: CosineDecay}", "{class_path: StagedDecay}")
     Path("tiny.yaml").write_text(text)
-    options = [] if way in ("best_long_ago", "plateau") else WAYS[way]
+    options = [] if way in ("best_long_ago", "staged_decay") else WAYS[way]
     whole, lost = Path(way), []
     assert fit(whole, options) == 0, whole.with_suffix(".log").read_text()
     for end in ENDS[way]:

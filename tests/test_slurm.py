@@ -1,4 +1,4 @@
-"""One batch script for the first submission and every later one, with a scheduler made of a loop."""
+"""One batch script for the first submission and every later one, with a make-believe scheduler."""
 
 import os
 import signal
