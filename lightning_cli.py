@@ -6,14 +6,10 @@ override of `LightningCLI` lives here.
 
 import argparse
 import errno
-import logging
 import os
 import re
-import warnings
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any, cast
 
 from jsonargparse.typing import PositiveInt
@@ -23,9 +19,6 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-import callbacks
-import datamodules
-import lightning_modules
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
 from callbacks.run.predictions import PredictionWriter
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
@@ -33,6 +26,7 @@ from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.run.typed_options import TypedOptions, check_goes_on, options_changed
 from callbacks.trainer_facts import in_trial
+from elbolab.beginning import import_rooms, quieten
 from elbolab.command_line import parse
 from elbolab.errors import UserError, did_you_mean
 from elbolab.option_checks import check_trainer
@@ -69,9 +63,9 @@ def run(args: list[str]) -> None:
     Raises:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
-    _quieten()
+    quieten()
     check_for_gpus_once()
-    _import_rooms()
+    import_rooms()
     strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     ElbolabCLI(
         model_class=LightningModule,
@@ -317,30 +311,6 @@ class ElbolabCLI(LightningCLI):
                 "as a lambda that calls the class with names, lambda p: Adam(p, lr=1e-3)."
             )
         return text
-
-
-def _import_rooms() -> None:
-    """Imports every module, so that a ``class_path`` may be a class's short name."""
-    for room in (callbacks, datamodules, lightning_modules):
-        for module in walk_packages(room.__path__, f"{room.__name__}."):
-            import_module(module.name)
-
-
-def _quieten() -> None:
-    """Leaves out what Lightning says about itself at every start."""
-    chatter = ("💡", "GPU available", "TPU available", "Seed set to", "`Trainer.fit` stopped")
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(lambda r: not r.getMessage().startswith(chatter))
-    # Lightning's own use of jsonargparse and of torch.
-    warnings.filterwarnings("ignore", message="[\\s\\S]*JsonargparseDeprecationWarning")
-    warnings.filterwarnings(
-        "ignore", message="[\\s\\S]*was deprecated in v4", module=r"pytorch_lightning\.cli"
-    )
-    warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`")
-    # A datamodule that holds tensors needs no workers, and short epochs are not a mistake.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 
 def _with_run_config(args: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ from pytorch_lightning import Callback
 
 import cli
 import lightning_cli
+from elbolab.beginning import import_rooms
 
 TINY = """
 seed_everything: 0
@@ -180,7 +181,7 @@ class Moments(Callback):
         os.replace = watched
 
 
-def fit(run: Path, options: Sequence[str], end: End | None = None) -> int:
+def forked_fit(run: Path, options: Sequence[str], end: End | None = None) -> int:
     """Runs a fit in a fork of this process; returns how it ended, as `subprocess` does."""
     sys.stdout.flush()
     if child := os.fork():
@@ -259,11 +260,11 @@ def campaign(way: str) -> tuple[int, list[str]]:
     Path("tiny.yaml").write_text(text)
     options = [] if way in ("best_long_ago", "staged_decay") else WAYS[way]
     whole, lost = Path(way), []
-    assert fit(whole, options) == 0, whole.with_suffix(".log").read_text()
+    assert forked_fit(whole, options) == 0, whole.with_suffix(".log").read_text()
     for end in ENDS[way]:
         run = Path(f"{way} {end}".replace("/", "_").replace(" ", "_"))
-        ended = fit(run, options, end)
-        goes_on = 0 if ended == 0 else fit(run, [*options, "--ckpt_path", "auto"])
+        ended = forked_fit(run, options, end)
+        goes_on = 0 if ended == 0 else forked_fit(run, [*options, "--ckpt_path", "auto"])
         wrong = [f"went on with exit code {goes_on}"] if goes_on else differences(whole, run)
         print(f"{way:14} {end!s:36} ended {ended:4}  {'; '.join(wrong) or 'the same'}", flush=True)
         lost += [f"{way}, {end}: {line}" for line in wrong[:1]]
@@ -272,7 +273,7 @@ def campaign(way: str) -> tuple[int, list[str]]:
 
 def main() -> int:
     """Runs the ways named on the command line, or all; prints the table of the documentation."""
-    lightning_cli._import_rooms()
+    import_rooms()
     ways = sys.argv[1:] or list(ENDS)
     rows = []
     with tempfile.TemporaryDirectory() as place:
