@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
@@ -36,17 +36,21 @@ class LatentScore(ScoreModel):
             UserError: If there is none yet: neither data nor a checkpoint has given it.
         """
         if self._codec is None:
+            self._learn_from_data()
+        return cast(LatentCodec, self._codec).to(self.device)
+
+    def setup(self, stage: str) -> None:
+        self._learn_from_data()
+
+    def _learn_from_data(self) -> None:
+        """Callbacks are set up before the module, and ask for the codec then."""
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if not hasattr(data, "codec"):
             raise UserError(
                 f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
                 "checkpoint, which carries its VAE."
             )
-        return self._codec.to(self.device)
-
-    def setup(self, stage: str) -> None:
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if hasattr(data, "codec"):
-            self.decode_with(data.codec)
-        self.codec  # noqa: B018  says what is missing before anything is trained
+        self.decode_with(data.codec)
 
     def decode_with(self, codec: LatentCodec) -> None:
         """Takes a copy of the codec whose latents the model is fitted to.

@@ -1,6 +1,6 @@
 """The score model of the spiral, where everything learned stands beside the truth."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -43,17 +43,21 @@ class SpiralScore(ScoreModel):
             UserError: If the data have none.
         """
         if self._truth is None:
+            self._learn_from_data()
+        return cast(MixtureScore, self._truth)
+
+    def setup(self, stage: str) -> None:
+        self._learn_from_data()
+
+    def _learn_from_data(self) -> None:
+        """Callbacks are set up before the module, and ask for the truth then."""
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if not (hasattr(data, "centres") and hasattr(data, "sigma_0")):
             raise UserError(
                 f"{type(self).__name__} needs data whose density is known, such as "
                 "SpiralDataModule; use ScoreModel for other points."
             )
-        return self._truth
-
-    def setup(self, stage: str) -> None:
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if hasattr(data, "centres") and hasattr(data, "sigma_0"):
-            self.compare_with(data.centres, data.sigma_0)
-        self.truth  # noqa: B018  says what is missing before anything is trained
+        self.compare_with(data.centres, data.sigma_0)
 
     def compare_with(self, centres: Tensor, sigma_0: float) -> None:
         """Takes the mixture of centres ``(M, d)`` and standard deviation σ_0 as the truth."""

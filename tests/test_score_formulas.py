@@ -79,9 +79,9 @@ def test_a_grid_goes_from_the_top_to_the_data_in_about_equal_jumps(steps):
     [
         (lambda: LinearSchedule(0), "must be at least 1, got 0"),
         (lambda: CosineSchedule(0), "must be at least 1, got 0"),
-        (lambda: LinearSchedule(10, 0.0), r"β_1 must be in \(0, 1\)"),
-        (lambda: LinearSchedule(10, 0.1, 1.0), r"β_10 must be in \(0, 1\)"),
-        (lambda: LinearSchedule(10, math.nan), r"β_1 must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, 0.0), r"beta_min must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, 0.1, 1.0), r"beta_max must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, math.nan), r"beta_min must be in \(0, 1\)"),
         (lambda: CosineSchedule(10, -0.1), "offset must be above 0"),
         (lambda: EvenGrid()(LinearSchedule(), 301), r"steps must be in \[1, 300\], got 301"),
     ],
