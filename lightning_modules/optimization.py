@@ -77,12 +77,7 @@ def build_optimizers(
         UserError: If it needs that and the trainer has none; if a learning rate is no finite number
             or below 0; if the optimiser was given in Python and is not there any more.
     """
-    for name, builder in (("optimizer", optimizer), ("lr_scheduler", lr_scheduler)):
-        if isinstance(builder, Mapping):
-            raise UserError(
-                f"the module was loaded from a checkpoint without its {name}, which was given in "
-                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
-            )
+    _check_given(optimizer=optimizer, lr_scheduler=lr_scheduler)
     built = optimizer(parameters)
     check_in("[0, inf)", **{"optimizer.lr": [group["lr"] for group in built.param_groups]})
     if lr_scheduler is None:
@@ -100,3 +95,13 @@ def build_optimizers(
         "optimizer": built,
         "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},
     }
+
+
+def _check_given(**builders: object) -> None:
+    """A checkpoint holds a mapping in the place of what was given in Python."""
+    for name, builder in builders.items():
+        if isinstance(builder, Mapping):
+            raise UserError(
+                f"the module was loaded from a checkpoint without its {name}, which was given in "
+                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
+            )

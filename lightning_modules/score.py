@@ -94,6 +94,7 @@ class ScoreModel(TrainableModule):
             f"[1, {self.schedule.steps}]",
             **{"flow_steps": flow_steps, "sampler.steps": self.sampler.steps},
         )
+        self.sampler.grid(self.schedule, self.sampler.steps)  # refuses what the schedule has not
         self.net = net(math.prod(shape), self.schedule)
         self.average = AveragedModel(self.net, multi_avg_fn=partial(_average, ema_decay))
         self.average.requires_grad_(False)
