@@ -7,16 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 
+from elbolab.configurations import describe_configurations
 from elbolab.errors import UserError, did_you_mean
 
 __all__ = ["main"]
 
 COMMANDS = {
-    "fit": "train a model:              fit --config configs/vae.yaml",
+    "fit": "train a model:              fit --config vae",
     "validate": "validation metrics of a run: validate --run_dir runs/vae",
     "test": "test metrics of a run:      test --run_dir runs/vae",
     "predict": "samples and more of a run:  predict --run_dir runs/vae",
     "task": "run a plug-in task; 'task' alone lists them",
+    "compare": "figures side by side:      compare runs/*",
+    "sweep": "every combination:         sweep --config vae --over model.latent_dim=2,5,20",
+    "configs": "list the configurations that come with the program, for --config NAME",
 }
 
 HELP = "\n".join(
@@ -64,6 +68,19 @@ def _dispatch(args: list[str]) -> int:
         from tasks.command import main as run_task
 
         return run_task(args[1:])
+    if args[0] == "compare":
+        from elbolab.compare_command import main as compare
+
+        return compare(args[1:])
+    if args[0] == "sweep":
+        from elbolab.sweep_command import main as sweep
+
+        return sweep(args[1:])
+    if args[0].startswith("-"):
+        raise UserError(f"{args[0]}: options come after a command, such as fit {args[0]} ….")
+    if args[0] == "configs":
+        print(describe_configurations())
+        return 0
     if args[0] not in COMMANDS:
         raise UserError(f"no command '{args[0]}'.{did_you_mean(args[0], COMMANDS)}")
     from lightning_cli import run

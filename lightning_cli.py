@@ -5,8 +5,12 @@ override of `LightningCLI` lives here.
 """
 
 import argparse
+import errno
 import logging
+import os
+import re
 import warnings
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -14,7 +18,7 @@ from typing import Any, cast
 
 from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -22,18 +26,41 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 import callbacks
 import datamodules
 import lightning_modules
-from callbacks.checkpoints import SafeCheckpointIO, check_fits
-from callbacks.predictions import PredictionWriter
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger, RunRecord
+from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.own_callbacks import with_own_callbacks
+from callbacks.run.predictions import PredictionWriter
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.resume import ExactResume
+from callbacks.run.run_record import RunLogger, RunRecord
+from callbacks.run.training_loop import LeanLoop
+from callbacks.run.typed_options import TypedOptions, check_goes_on, options_changed
 from callbacks.trainer_facts import in_trial
+from elbolab.command_line import parse
+from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError, did_you_mean
+from elbolab.option_checks import check_trainer
 from elbolab.parser_errors import explain
-from elbolab.run_choice import RUNS, choose_checkpoint, choose_run, discard_unless_trained
+from elbolab.run_choice import (
+    RUNS,
+    choose_checkpoint,
+    choose_run,
+    claim_run,
+    discard_untrained,
+)
 from elbolab.run_directory import RunDirectory
+from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.stored_options import name_classes
 
 __all__ = ["ElbolabCLI", "run"]
+
+CHOSEN_RUN = "ELBOLAB_CHOSEN_RUN"
+"""Environment variable by which a fit's first process tells the others its run directory."""
+
+LOST = re.compile("gloo|NCCL|[Cc]onnection (closed|reset|refused)|Broken pipe")
+"""What torch says of an exchange whose other side is gone."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a disk without room, mostly without naming a file."""
 
 PROGRESS_REFRESH = 50
 """Batches between two updates of the progress bar: one at every batch slows small models down."""
@@ -45,6 +72,7 @@ def run(args: list[str]) -> None:
     Raises:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
+    flush_denormals()  # first: torch's threads take it over when they start
     _quieten()
     check_for_gpus_once()
     _import_rooms()
@@ -67,6 +95,11 @@ class ElbolabCLI(LightningCLI):
 
     What a person types wins over the run's configuration, and both over a checkpoint.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The original does everything here, the command itself included.
+        with ExitStack() as self._held:
+            super().__init__(*args, **kwargs)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -92,8 +125,8 @@ class ElbolabCLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
-            help="'best' or 'last' of the run, or a file. fit goes on from it; the other commands "
-            "use it in place of 'best'.",
+            help="'best' or 'last' of the run, or a file. fit goes on from it, with 'auto' from "
+            "'last' if there is one, else begins; the other commands use it in place of 'best'.",
         )
         # The data knows the shape of an example; the model need not be told twice.
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
@@ -122,10 +155,17 @@ class ElbolabCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # The original warns when sys.argv is not empty, which it never is here.
-        try:
-            self.config = parser.parse_args(cast(list[str], args))
-        except argparse.ArgumentError as error:
-            raise UserError(explain(error, self._options())) from error
+        typed = cast(list[str], args)
+        options, elsewhere = self._known_options(typed[0])
+        self.config = parse(parser, typed, options, elsewhere)
+        self._bring_callbacks()
+
+    def _bring_callbacks(self) -> None:
+        """Adds what the model brings along and no configuration names, before anything is built."""
+        config = self._own_config()
+        trainer, model = config.trainer, str(config.model.class_path)
+        checkpoints = trainer.enable_checkpointing is not False
+        trainer.callbacks = with_own_callbacks(model, trainer.callbacks, checkpoints)
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: the original lets a checkpoint's hyperparameters override what was typed."""
@@ -134,12 +174,41 @@ class ElbolabCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UserError(explain(error, self._options())) from error
+            raise UserError(explain(error)) from error
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        """Refuses a shape that was typed and is not the data's, which Lightning would overrule."""
+        typed = self._own_config().model.get("init_args", {}).get("shape")
+        data = getattr(self.datamodule, "shape", None)
+        if typed is not None and data is not None and tuple(typed) != tuple(data):
+            raise UserError(
+                f"model.shape {list(typed)} is not that of {type(self.datamodule).__name__}, "
+                f"{list(data)}: leave it out, the model takes the data's."
+            )
 
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
-        self.run = choose_run(self._command, config.run_dir, config.ckpt_path, _experiment(config))
+        check_trainer(vars(config.trainer))
+        if config.ckpt_path is None and self._command == "fit" and _requeued():
+            config.ckpt_path = "auto"
+        name_classes(config.as_dict())
+        self.run, self.fresh = self._choose_run(config)
         self.ckpt_path = choose_checkpoint(self._command, config.ckpt_path, self.run)
+
+    def _choose_run(self, config: Any) -> tuple[RunDirectory, bool]:
+        """The run's directory, and whether nothing lay there; a fit's first process holds it."""
+        default = _experiment(config)
+        if self._command == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
+            claim = claim_run(config.run_dir, config.ckpt_path, default)
+            self._held.callback(claim.release)
+            # Processes that Lightning starts for this fit read the same command line again.
+            os.environ[CHOSEN_RUN] = str(claim.run.path)
+            self._held.callback(os.environ.pop, CHOSEN_RUN, None)
+            return claim.run, claim.fresh
+        chosen = os.environ.get(CHOSEN_RUN) if self._command == "fit" else None
+        run = choose_run(chosen or config.run_dir, default)
+        return run, not run.taken
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer = self._get(self.config_init, "trainer")
@@ -161,7 +230,12 @@ class ElbolabCLI(LightningCLI):
     def _last_callbacks(self) -> list[Any]:
         """After the experiment's own, so that what those log is recorded and saved."""
         config = self._own_config()
-        found: list[Any] = [RunRecord(self._shared_config()), ExactResume(config.seed_everything)]
+        found: list[Any] = [
+            RunRecord(self._shared_config()),
+            ExactResume(config.seed_everything),
+            LeanLoop(),  # after ExactResume, whose loop it is to be within
+            TypedOptions(),
+        ]
         if self._command == "predict":
             labels = [config.labels] if isinstance(config.labels, int) else config.labels
             found.append(
@@ -174,25 +248,44 @@ class ElbolabCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if self.ckpt_path is not None:
             step = check_fits(self.ckpt_path, self.model)
+            if subcommand == "fit":
+                check_goes_on(read_checkpoint(self.ckpt_path), self.model, self.ckpt_path)
             if subcommand != "fit" and isinstance(self.trainer.logger, RunLogger):
                 self.trainer.logger.checkpoint_step = step
+        self.run.read_metrics()  # a damaged file is better known now than after an epoch
         rank_zero_info(f"Run directory: {self.run.path}")
-        fresh = not self.run.taken
+        if subcommand == "fit" and self.ckpt_path is not None and self.run.config.exists():
+            changed = options_changed(self.run.config.read_text(), self._shared_config())
+            if changed:
+                rank_zero_info(f"Goes on with other options than before: {'; '.join(changed)}.")
         try:
             super()._run_subcommand(subcommand)
         except (UserError, MisconfigurationException, SystemExit) as stop:
-            if fresh and self.trainer.is_global_zero:
-                discard_unless_trained(self.run)
+            if self.fresh and self.trainer.is_global_zero:
+                discard_untrained(self.run)
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning made it an exit code 1
                 raise KeyboardInterrupt from stop
             if isinstance(stop, MisconfigurationException):
                 raise UserError(" ".join(str(stop).split())) from stop
             raise
+        except RuntimeError as error:
+            if self.trainer.world_size == 1 or not LOST.search(str(error)):
+                raise
+            raise UserError(
+                "another process of this fit has died or cannot be reached any more. The same "
+                "command with --ckpt_path auto goes on from the last epoch that ended."
+            ) from error
         except OSError as error:
-            if str(self.run.path) not in str(error.filename):
+            if not self._is_about_the_run(error):
                 raise
             reason = f"cannot write to {self.run.path}: {error.strerror}"
-            raise UserError(f"{reason}. Choose another --run_dir.") from error
+            remedy = "Choose another --run_dir."
+            if error.errno in FULL:
+                remedy = "Make room, and go on with --ckpt_path auto."
+            raise UserError(f"{reason}. {remedy}") from error
+
+    def _is_about_the_run(self, error: OSError) -> bool:
+        return error.errno in FULL or str(self.run.path) in str(error.filename)
 
     def after_fit(self) -> None:
         """Says where to look."""
@@ -208,9 +301,14 @@ class ElbolabCLI(LightningCLI):
             kwargs["return_predictions"] = False
         return kwargs | {"ckpt_path": self.ckpt_path, "weights_only": True}
 
-    def _options(self) -> list[str]:
-        parsers = self._subcommand_parsers.values()
-        return sorted({name for parser in parsers for name in parser._option_string_actions})
+    def _known_options(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """The options of a command; and those of all, with a command that has them."""
+        options = {
+            name: [option for option in parser._option_string_actions if len(option) > 2]
+            for name, parser in self._subcommand_parsers.items()
+        }
+        homes = {option: name for name, known in options.items() for option in known}
+        return options.get(command, []), homes
 
     @property
     def _command(self) -> str:
@@ -224,7 +322,14 @@ class ElbolabCLI(LightningCLI):
         config = self._own_config().clone()
         for key in ("config", "run_dir", "ckpt_path", "num_samples", "labels", "guidance"):
             config.pop(key, None)
-        return self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
+        text = self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
+        if found := re.search(r"(\w+): Unable to serialize instance (<.+>)", text):
+            raise UserError(
+                f"{found[1]} is {found[2]}, which config.yaml cannot hold, so that neither test "
+                "nor predict could build the model again: give it as class_path and init_args, or "
+                "as a lambda that calls the class with names, lambda p: Adam(p, lr=1e-3)."
+            )
+        return text
 
 
 def _import_rooms() -> None:
@@ -268,8 +373,13 @@ def _with_run_config(args: list[str]) -> list[str]:
 
 def _typed(args: list[str], option: str) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(f"--{option}")
+    parser.add_argument(f"--{option}", nargs="?")  # the command's own parser refuses its absence
     return vars(parser.parse_known_args(args)[0])[option]
+
+
+def _requeued() -> bool:
+    """Whether SLURM has started this command again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
 
 
 def _experiment(config: Any) -> Path:

@@ -9,35 +9,35 @@ The two take turns, several rounds in one process; a ratio is the median of the 
 Memory is the peak of a fresh process during two passes, less what it held before (Linux only).
 """
 
-# The folder of this script is the first place where Python looks, and it holds a trueskill.py.
-import sys
-from pathlib import Path
+import warnings
+from functools import partial
 
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).parent]
-sys.path.insert(0, str(Path(__file__).parent.parent))
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import BayesianGaussianMixture
+from timing import (
+    benchmark_parser,
+    in_fresh_process,
+    in_turns,
+    median_ratio,
+    peak_growth,
+    spread,
+    timed,
+)
 
-import argparse  # noqa: E402
-import multiprocessing  # noqa: E402
-import statistics  # noqa: E402
-import time  # noqa: E402
-import warnings  # noqa: E402
-
-import numpy as np  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
-from sklearn.mixture import BayesianGaussianMixture  # noqa: E402
-
-from tasks.cavi.events import Events  # noqa: E402
-from tasks.cavi.model import Constants, FixedWeights, Model  # noqa: E402
-from tasks.cavi.posterior import Gamma, Gaussian, Posterior  # noqa: E402
-from tasks.cavi.statistics import gather  # noqa: E402
-from tasks.cavi.updates import bound, update_globals  # noqa: E402
+from tasks.cavi.events import Events
+from tasks.cavi.model import EpicentreModel, FixedWeights
+from tasks.cavi.options import Constants
+from tasks.cavi.posterior import Gamma, Gaussian, VariationalPosterior
+from tasks.cavi.statistics import gather
+from tasks.cavi.updates import evidence_terms, update_globals
 
 WORK = 2_000_000
 """Events times passes that are timed at least, and `FEWEST` passes."""
 
 FEWEST = 5
 
-MODEL = Model(Constants(0.5, 0.01), np.zeros(2), FixedWeights())
+MODEL = EpicentreModel(Constants(0.5, 0.01), np.zeros(2), FixedWeights())
 
 
 def events(count: int) -> Events:
@@ -50,26 +50,26 @@ def events(count: int) -> Events:
     return Events(x, generator.poisson(10 * (1 + z)).astype(float))
 
 
-def first(components: int, restarts: int = 1) -> Posterior:
+def first(components: int, restarts: int = 1) -> VariationalPosterior:
     """A random start."""
     generator, shape = np.random.default_rng(1), (restarts, components)
-    return Posterior(
+    return VariationalPosterior(
         Gaussian(generator.normal(0, 10, (*shape, 2)), np.ones(shape)),
         Gamma(generator.gamma(2, 20, shape), np.ones(shape)),
         MODEL.weights.posterior(np.zeros(shape)),
     )
 
 
-def ours(data: Events, components: int, passes: int, restarts: int = 1) -> None:
+def by_ours(data: Events, components: int, passes: int, restarts: int = 1) -> None:
     """Full passes with their ELBO."""
     q = first(components, restarts)
     for _ in range(passes):
         z = gather(MODEL, q, [data])
         q = update_globals(MODEL, z)
-        bound(MODEL, q, z, 0.0)
+        evidence_terms(MODEL, q, z, 0.0)
 
 
-def theirs(data: Events, components: int, passes: int) -> None:
+def by_sklearn(data: Events, components: int, passes: int) -> None:
     """The same number of passes of scikit-learn's."""
     mixture = BayesianGaussianMixture(
         n_components=components,
@@ -84,58 +84,38 @@ def theirs(data: Events, components: int, passes: int) -> None:
         mixture.fit(data.x)
 
 
-FITS = {"elbolab": ours, "scikit-learn": theirs}
+FITS = {"elbolab": by_ours, "scikit-learn": by_sklearn}
 
 
 def pass_time(name: str, data: Events, components: int) -> float:
     """Nanoseconds of a pass per event."""
-    elapsed, more = [], max(FEWEST, WORK // len(data))
-    for passes in (1, 1 + more):
-        start = time.perf_counter()
-        FITS[name](data, components, passes)
-        elapsed.append(time.perf_counter() - start)
-    return 1e9 * (elapsed[1] - elapsed[0]) / more / len(data)
+    more = max(FEWEST, WORK // len(data))
+    one, many = (timed(lambda n=n: FITS[name](data, components, n))[0] for n in (1, 1 + more))
+    return 1e9 * (many - one) / more / len(data)
 
 
-def compare(count: int, components: int, rounds: int) -> None:
+def compare_passes(count: int, components: int, rounds: int) -> None:
     """One line: medians with extremes, and the median of the rounds' ratios."""
     data = events(count)
-    ours(data, components, 1)  # compiled by now
-    found = [[pass_time(name, data, components) for name in FITS] for _ in range(rounds)]
-    mine, other = zip(*found, strict=True)
-    ratio = statistics.median(b / a for a, b in found)
-    cells = (f"{statistics.median(x):8.1f} ({min(x):.1f} – {max(x):.1f})" for x in (mine, other))
-    print(f"{count:>12,} {components:>3} {' '.join(f'{cell:>28}' for cell in cells)} {ratio:>7.1f}")
+    by_ours(data, components, 1)  # compiled by now
+    ns = in_turns({name: partial(pass_time, name, data, components) for name in FITS}, rounds)
+    ratio = median_ratio(ns["scikit-learn"], ns["elbolab"])
+    cells = " ".join(f"{spread(x):>28}" for x in ns.values())
+    print(f"{count:>12,} {components:>3} {cells} {ratio:>7.1f}")
 
 
-def resident(field: str) -> float:
-    """MiB that the kernel says this process holds (VmRSS), or held at most (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
-
-
-def peak(name: str, count: int, queue: "multiprocessing.Queue[float]") -> None:
-    """Puts the MiB that passes need beyond what was held before them."""
+def passes_memory(name: str, count: int) -> float:
+    """MiB that two passes need beyond what was held before them."""
     FITS[name](events(1000), 4, 1)
     data = events(count)
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back
-    FITS[name](data, 4, 2)
-    queue.put(resident("VmHWM") - before)
+    return peak_growth(lambda: FITS[name](data, 4, 2))
 
 
-def memory(counts: list[int]) -> None:
+def compare_memory(counts: list[int]) -> None:
     """Peak memory of passes beyond the data, each in a process of its own."""
-    fresh = multiprocessing.get_context("spawn")
     print("\nMiB beyond the data, K = 4")
     for count in counts:
-        cells = []
-        for name in FITS:
-            queue = fresh.Queue()
-            process = fresh.Process(target=peak, args=(name, count, queue))
-            process.start()
-            cells.append(f"{name} {queue.get():8.1f}")
-            process.join()
+        cells = (f"{name} {in_fresh_process(passes_memory, name, count):8.1f}" for name in FITS)
         print(f"{count:>12,}  {'  '.join(cells)}")
 
 
@@ -144,16 +124,13 @@ def restarts(count: int) -> None:
     data = events(count)
     print(f"\nns per event, pass and restart, N = {count:,}, K = 4")
     for number in (1, 10):
-        start = time.perf_counter()
-        ours(data, 4, FEWEST, number)
-        elapsed = time.perf_counter() - start
+        elapsed, _ = timed(lambda n=number: by_ours(data, 4, FEWEST, n))
         print(f"{number:>4} restarts: {1e9 * elapsed / FEWEST / number / count:.1f}")
 
 
 def main() -> None:
     """Runs everything and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--events", type=int, nargs="+", default=[10**4, 10**5, 10**6, 10**7])
     parser.add_argument("--components", type=int, nargs="+", default=[4, 8])
     options = parser.parse_args()
@@ -161,9 +138,9 @@ def main() -> None:
     print(f"{'N':>12} {'K':>3} {'elbolab':>28} {'scikit-learn':>28} {'ratio':>7}")
     for components in options.components:
         for count in options.events:
-            compare(count, components, options.rounds)
+            compare_passes(count, components, options.rounds)
     restarts(10**5)
-    memory(options.events)
+    compare_memory(options.events)
 
 
 if __name__ == "__main__":

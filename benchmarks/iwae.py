@@ -8,26 +8,24 @@ seconds are scaled from ``--images`` to an epoch of 55,000. The encoder runs onc
 many draws there are, so that the cost grows more slowly than K.
 """
 
-import argparse
-import logging
 import tempfile
 import time
-import warnings
+from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from timing import benchmark_parser, in_turns, median_ratio, silence_lightning, spread, timed
 from torch import Tensor, nn
-from training_loop import Stopwatch
 
-from callbacks.checkpoints import SafeCheckpointIO
-from callbacks.elbo import ElboMonitor
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger
+from callbacks.monitors.elbo import ElboMonitor
+from callbacks.run.checkpoints import SafeCheckpointIO
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.resume import ExactResume
+from callbacks.run.run_record import RunLogger
 from datamodules.mnist import MNISTDataModule
 from elbolab.run_directory import RunDirectory
 from lightning_modules.functional.bounds import ImportanceWeighted
@@ -37,7 +35,26 @@ BATCH = 20
 EPOCH = 55_000
 
 
-class HandWritten(nn.Module):
+class Stopwatch(pl.Callback):
+    """Seconds from an epoch's first batch to its last step."""
+
+    seconds = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.seconds = time.perf_counter() - self._started
+
+
+class HandWrittenIWAE(nn.Module):
     """The importance-weighted auto-encoder as one would write it for a single experiment."""
 
     def __init__(self) -> None:
@@ -61,21 +78,23 @@ class HandWritten(nn.Module):
         return -(ratio - bce).logsumexp(0).mean()
 
 
-def hand_written(root: str, count: int, samples: int) -> float:
+def train_by_hand(root: str, count: int, samples: int) -> float:
     """Seconds for ``count`` images."""
     check_for_gpus_once()
     images, _ = MNISTDataModule(root).load(train=True)
-    model, grey = HandWritten(), images[:count].flatten(1).float() / 255
+    model, grey = HandWrittenIWAE(), images[:count].flatten(1).float() / 255
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-4, fused=True)
-    started = time.perf_counter()
-    for chosen in torch.randperm(count).split(BATCH):
-        optimizer.zero_grad()
-        model.loss(torch.bernoulli(grey[chosen]), samples).backward()
-        optimizer.step()
-    return time.perf_counter() - started
+
+    def epoch() -> None:
+        for chosen in torch.randperm(count).split(BATCH):
+            optimizer.zero_grad()
+            model.loss(torch.bernoulli(grey[chosen]), samples).backward()
+            optimizer.step()
+
+    return timed(epoch)[0]
 
 
-def framework(root: str, count: int, samples: int) -> float:
+def train_by_framework(root: str, count: int, samples: int) -> float:
     """Seconds for ``count`` images of ``fit``."""
     check_for_gpus_once()
     with tempfile.TemporaryDirectory() as folder:
@@ -106,43 +125,36 @@ def framework(root: str, count: int, samples: int) -> float:
         return watch.seconds
 
 
+CONTESTANTS = {"hand-written": train_by_hand, "elbolab": train_by_framework}
+
+
 def main() -> None:
     """Runs all rounds and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = benchmark_parser(__doc__, rounds=3)
     parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=4000, help="per run")
     parser.add_argument("--draws", type=int, nargs="+", default=[1, 5, 50])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
-    contestants = {"hand-written": hand_written, "elbolab": framework}
-    seconds: dict[tuple[str, int], list[float]] = {}
-    for turn in range(options.rounds + 1):
-        for samples, (name, run) in product(options.draws, contestants.items()):
-            took = run(options.root, options.images, samples) * EPOCH / options.images
-            if turn > 0:  # the first round warms up
-                seconds.setdefault((name, samples), []).append(took)
+    silence_lightning()
+    contestants = {
+        f"{name} {samples}": partial(train, options.root, options.images, samples)
+        for samples, (name, train) in product(options.draws, CONTESTANTS.items())
+    }
+    seconds = in_turns(contestants, options.rounds, warm_up=1)
+    epochs = {n: [t * EPOCH / options.images for t in took] for n, took in seconds.items()}
     print(f"\n{options.rounds} rounds of {options.images} images, {options.threads} threads")
-    _print_table(seconds, options.draws)
+    _print_table(epochs, options.draws)
 
 
-def _print_table(seconds: dict[tuple[str, int], list[float]], draws: list[int]) -> None:
+def _print_table(seconds: dict[str, list[float]], draws: list[int]) -> None:
     print("| K | hand-written, s per epoch | elbolab, s per epoch | × hand-written | × K = 1 |")
     print("|---|---|---|---|---|")
     for samples in draws:
-        hand, ours = seconds["hand-written", samples], seconds["elbolab", samples]
-        ratio = median(a / b for a, b in zip(ours, hand, strict=True))
-        growth = median(a / b for a, b in zip(ours, seconds["elbolab", draws[0]], strict=True))
-        cells = (
-            f"{median(hand):.1f} ({min(hand):.1f} – {max(hand):.1f})",
-            f"{median(ours):.1f} ({min(ours):.1f} – {max(ours):.1f})",
-            f"{ratio:.2f}",
-            f"{growth:.1f}",
-        )
-        print(f"| {samples} | {' | '.join(cells)} |")
+        hand, ours = seconds[f"hand-written {samples}"], seconds[f"elbolab {samples}"]
+        ratio, growth = (median_ratio(ours, x) for x in (hand, seconds[f"elbolab {draws[0]}"]))
+        print(f"| {samples} | {spread(hand)} | {spread(ours)} | {ratio:.2f} | {growth:.1f} |")
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ the judge's time is not counted. The samplers take turns, several rounds in one 
 the median of its rounds.
 """
 
-import argparse
-import time
 from pathlib import Path
 from statistics import median
 
 import torch
+from timing import benchmark_parser, timed
 from torch import Generator
 
-from callbacks.generation_quality import Judge, frechet_distance
+from callbacks.monitors.generation_quality import Judge, frechet_distance
 from datamodules.latents import LatentDataModule
 from lightning_modules.conditional_score import ConditionalScore
 from lightning_modules.functional.samplers import (
@@ -40,11 +39,10 @@ SAMPLERS: dict[str, Sampler] = {
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = benchmark_parser(__doc__, rounds=3)
     parser.add_argument("--run", default="runs/conditional_score")
     parser.add_argument("--judge", default="runs/digit_classifier")
     parser.add_argument("--samples", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     path = Path(options.run, "checkpoints/best.ckpt")
     model = ConditionalScore.load_from_checkpoint(path, map_location="cpu", weights_only=True)
@@ -60,16 +58,17 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, sampler in SAMPLERS.items():
             model.sampler, generator = sampler, Generator().manual_seed(0)
-            started = time.perf_counter()
-            images[name] = model.sample(options.samples, generator, y=y, guidance=GUIDANCE)
-            seconds[name].append(time.perf_counter() - started)
+            taken, images[name] = timed(
+                lambda g=generator: model.sample(options.samples, g, y=y, guidance=GUIDANCE)
+            )
+            seconds[name].append(taken)
     slowest = median(seconds["Euler–Maruyama, 300"])
     print("| sampler, steps | images a second | × as fast | accuracy | Fréchet distance |")
     print("|---|---|---|---|---|")
-    for name, found in images.items():
+    for name, drawn in images.items():
         taken = median(seconds[name])
-        accuracy = judge.right(found, y).mean().item()
-        distance = frechet_distance(features, judge.features(found)).item()
+        accuracy = judge.right(drawn, y).mean().item()
+        distance = frechet_distance(features, judge.features(drawn)).item()
         print(
             f"| {name} | {options.samples / taken:,.0f} | {slowest / taken:.2f} "
             f"| {accuracy:.2%} | {distance:.1f} |",

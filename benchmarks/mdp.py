@@ -15,29 +15,27 @@ for the smallest size, one round, without the time in which its constructors che
 value iteration stops by the span of a step and leaves a constant in the values.
 """
 
-import argparse
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from statistics import median
-from typing import TypeVar
 
 import numpy as np
 from mdptoolbox import mdp as toolbox
 from quantecon.markov import DiscreteDP
 from scipy import sparse
+from timing import benchmark_parser, in_fresh_process, in_turns, peak_growth, timed
 
+from tasks.arrays import Floats
 from tasks.mdp.certificate import certified_bound, horizon
-from tasks.mdp.garnet import Garnet, random_mdp
-from tasks.mdp.model import MDP, Array
+from tasks.mdp.model import MDP
+from tasks.mdp.options import Garnet
+from tasks.mdp.solution import solve
 from tasks.mdp.solvers import ModifiedPolicyIteration, PolicyIteration, Solver, ValueIteration
+from tasks.mdp.sources import random_mdp
 
 GAMMA, TOLERANCE, ACTIONS = 0.99, 1e-6, 4
-T = TypeVar("T")
 OURS: dict[str, Solver] = {
-    "value iteration": ValueIteration(TOLERANCE),
+    "value iteration": ValueIteration(tolerance=TOLERANCE),
     "policy iteration": PolicyIteration(warm_up=20, tolerance=TOLERANCE),
     "modified policy iteration": ModifiedPolicyIteration(tolerance=TOLERANCE),
 }
@@ -47,7 +45,7 @@ THEIRS = {
     "modified policy iteration": "mpi",
 }
 
-TOOLBOX: dict[str, Callable[[list[sparse.csr_matrix], Array], toolbox.MDP]] = {
+TOOLBOX: dict[str, Callable[[list[sparse.csr_matrix], Floats], toolbox.MDP]] = {
     "value iteration": lambda p, r: toolbox.ValueIteration(
         p, r, GAMMA, epsilon=2 * TOLERANCE, max_iter=1_000_000
     ),
@@ -90,37 +88,31 @@ def pairs(mdp: MDP) -> DiscreteDP:
     return DiscreteDP(mdp.R.ravel(), sparse.csr_matrix(mdp.csr), GAMMA, s, a)
 
 
-def by_ours(name: str, mdp: MDP) -> Array:
+def elbolab_values(name: str, mdp: MDP) -> Floats:
     """Values by a solver of this package."""
-    return OURS[name].solve(mdp).v
+    return solve(mdp, OURS[name]).v
 
 
-def by_quantecon(name: str, ddp: DiscreteDP) -> Array:
+def quantecon_values(name: str, ddp: DiscreteDP) -> Floats:
     """Values by a method of quantecon."""
     return ddp.solve(THEIRS[name], epsilon=2 * TOLERANCE, max_iter=1_000_000).v
 
 
-def timed(action: Callable[[], T]) -> tuple[float, T]:
-    """Seconds that ``action`` takes, and what it returns."""
-    started = time.perf_counter()
-    found = action()
-    return time.perf_counter() - started, found
-
-
-def compare(kind: str, states: int, rounds: int, largest: dict[str, int]) -> None:
+def compare_quantecon(kind: str, states: int, rounds: int, largest: dict[str, int]) -> None:
     """Prints a line for each method."""
     mdp = MODELS[kind](states)
     ddp, H = pairs(mdp), horizon(mdp)
     for name in OURS:
         if states > largest[name]:
             continue
-        found = [
-            (timed(lambda n=name: by_ours(n, mdp)), timed(lambda n=name: by_quantecon(n, ddp)))
-            for _ in range(rounds)
-        ]
-        mine, theirs = (median(pair[i][0] for pair in found) for i in (0, 1))
-        ratios = sorted(pair[1][0] / pair[0][0] for pair in found)
-        bounds = [certified_bound(mdp, found[0][i][1], H)[1] for i in (0, 1)]
+        solvers = {
+            "ours": partial(elbolab_values, name, mdp),
+            "theirs": partial(quantecon_values, name, ddp),
+        }
+        runs = in_turns({who: partial(timed, way) for who, way in solvers.items()}, rounds)
+        mine, theirs = (median(seconds for seconds, _ in taken) for taken in runs.values())
+        ratios = sorted(b / a for (a, _), (b, _) in zip(*runs.values(), strict=True))
+        bounds = [certified_bound(mdp, taken[0][1], H)[1] for taken in runs.values()]
         print(
             f"| {kind} | {mdp.S:,} | {name} | {mine:.4g} | {theirs:.4g} "
             f"| {median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f}) "
@@ -135,7 +127,7 @@ def compare_toolbox(kind: str, states: int) -> None:
     kernels = [sparse.csr_matrix(mdp.csr[a :: mdp.A]) for a in range(mdp.A)]
     for name, build in TOOLBOX.items():
         solver = build(kernels, mdp.R)
-        mine, _ = timed(lambda n=name: by_ours(n, mdp))
+        mine, _ = timed(lambda n=name: elbolab_values(n, mdp))
         theirs, _ = timed(solver.run)
         bound = certified_bound(mdp, np.array(solver.V), horizon(mdp))[1]
         print(
@@ -145,69 +137,56 @@ def compare_toolbox(kind: str, states: int) -> None:
         )
 
 
-def peak_memory() -> int:
-    """Largest resident set of this process so far, in bytes; Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-def grown(who: str, states: int) -> None:
-    """Prints bytes per state by which solving by one library makes the process grow."""
-    by_ours("modified policy iteration", garnet(100))
-    before = peak_memory()
+def build_and_solve(who: str, states: int) -> None:
+    """Modified policy iteration by one library."""
     mdp = garnet(states)
     if who == "quantecon":
-        by_quantecon("modified policy iteration", pairs(mdp))
+        quantecon_values("modified policy iteration", pairs(mdp))
     else:
-        by_ours("modified policy iteration", mdp)
-    peak = peak_memory()
-    print(f"{(peak - before) / states:,.0f} bytes a state, peak {peak / 2**30:.2f} GiB")
+        elbolab_values("modified policy iteration", mdp)
 
 
-def memory(states: int) -> None:
-    """Runs `grown` in a process of its own for each library."""
+def solver_memory(who: str, states: int) -> float:
+    """MiB by which building and solving make the process grow."""
+    elbolab_values("modified policy iteration", garnet(100))  # compiled by now
+    return peak_growth(lambda: build_and_solve(who, states))
+
+
+def print_memory(states: int) -> None:
+    """A line for each library, from a process of its own."""
     for who in ("elbolab", "quantecon"):
-        done = subprocess.run(
-            [sys.executable, __file__, "--grown", who, "--states", str(states)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        print(f"  {states:,} states, {who} (and the model): {done.stdout.strip()}", flush=True)
+        grown = in_fresh_process(solver_memory, who, states)
+        figures = f"{grown * 2**20 / states:,.0f} bytes a state, {grown / 1024:.2f} GiB"
+        print(f"  {states:,} states, {who} (and the model): {figures}", flush=True)
 
 
 def main() -> None:
     """Runs everything and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = benchmark_parser(__doc__, rounds=5)
     parser.add_argument("--states", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--largest_exact", type=int, default=1000, help="for policy iteration")
     parser.add_argument("--largest_value", type=int, default=100_000, help="for value iteration")
-    parser.add_argument("--grown", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.grown:
-        grown(options.grown, options.states[0])
-        return
     largest = {
         "policy iteration": options.largest_exact,
         "value iteration": options.largest_value,
         "modified policy iteration": max(options.states),
     }
     for name in OURS:  # compile
-        by_ours(name, garnet(100))
-        by_quantecon(name, pairs(garnet(100)))
+        elbolab_values(name, garnet(100))
+        quantecon_values(name, pairs(garnet(100)))
     print("| process | states | method | elbolab s | quantecon s | × as fast | bound | its bound |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in MODELS:
         for states in options.states:
-            compare(kind, states, options.rounds if states < 1_000_000 else 1, largest)
+            compare_quantecon(kind, states, options.rounds if states < 1_000_000 else 1, largest)
     print("\n| process | states | method | elbolab s | pymdptoolbox s | × as fast | its bound |")
     print("|---|---|---|---|---|---|---|")
     for kind in MODELS:
         compare_toolbox(kind, min(options.states))
     print("\nMemory of modified policy iteration")
     for states in options.states:
-        memory(states)
+        print_memory(states)
 
 
 if __name__ == "__main__":

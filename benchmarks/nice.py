@@ -9,16 +9,15 @@ stream of batches against its forward products. The contestants take turns in ev
 ratios are those of neighbours in time. On a GPU: float32, TF32 and bf16 autocast.
 """
 
-import argparse
-import resource
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
+from timing import benchmark_parser, in_turns, median_ratio, resident_memory, spread, timed
 from torch import Tensor, nn
 
 from lightning_modules.nice import NICE
@@ -48,13 +47,15 @@ def computing(precision: Precision, device: torch.device) -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
+def milliseconds(run: Callable[[], object], device: torch.device) -> float:
     """Time of one call, until the device is done."""
-    started = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+
+    def until_done() -> None:
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return 1000 * timed(until_done)[0]
 
 
 def products(model: NICE, batch: int, kind: torch.dtype, backward: bool) -> Callable[[], None]:
@@ -97,41 +98,44 @@ def scoring(model: NICE, images: Tensor) -> Callable[[], None]:
     return run
 
 
-def compare(
-    own: Callable[[], object],
-    floor: Callable[[], object],
-    precision: Precision,
-    device: torch.device,
-    rounds: int,
-) -> tuple[list[float], list[float]]:
-    """Milliseconds of both in each round, the first of which warms up and is left out."""
-    found = []
-    with computing(precision, device):
-        for _ in range(rounds + 1):
-            found.append(tuple(1000 * seconds(run, device) for run in (own, floor)))
-    mine, least = zip(*found[1:], strict=True)
-    return list(mine), list(least)
+@dataclass(frozen=True)
+class AgainstFloor:
+    """Times something and its floor in turns, the first round to warm up.
+
+    Args:
+        precision: How products are computed.
+        device: Where.
+        rounds: How often.
+    """
+
+    precision: Precision
+    device: torch.device
+    rounds: int
+
+    def print_row(
+        self, label: str, batch: int, own: Callable[[], object], floor: Callable[[], object]
+    ) -> None:
+        """One line of the table."""
+        contestants = {"own": own, "floor": floor}
+        with computing(self.precision, self.device):
+            ms = in_turns(
+                {n: partial(milliseconds, run, self.device) for n, run in contestants.items()},
+                self.rounds,
+                warm_up=1,
+            )
+        ratio, speed = median_ratio(*ms.values()), 1000 * batch / median(ms["own"])
+        cells = (f"{label}, {self.precision.name}", batch, *map(spread, ms.values()))
+        print("|", *(f"{cell} |" for cell in cells), f"{ratio:.2f} | {speed:,.0f} |", flush=True)
 
 
-def row(label: str, batch: int, own: list[float], floor: list[float]) -> str:
-    """One line of the table."""
-    ratio = median(a / b for a, b in zip(own, floor, strict=True))
-    mine, least = (f"{median(t):.1f} ({min(t):.1f} – {max(t):.1f})" for t in (own, floor))
-    speed = 1000 * batch / median(own)
-    return f"| {label} | {batch} | {mine} | {least} | {ratio:.2f} | {speed:,.0f} |"
-
-
-def peak_memory(device: torch.device) -> float:
+def most_memory(device: torch.device) -> float:
     """MiB: allocated on a GPU; resident in this process, libraries included, on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / MIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return torch.cuda.max_memory_allocated() / MIB if device.type == "cuda" else resident_memory()
 
 
 def main() -> None:
     """Prints one table per device."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = benchmark_parser(__doc__, rounds=15)
     parser.add_argument("--batches", type=int, nargs="+", default=[200, 256, 500])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -143,24 +147,23 @@ def main() -> None:
         print("| | batch | elbolab, ms (min – max) | products, ms (min – max) | × | images/s |")
         print("|---|---|---|---|---|---|")
         for precision in ON_GPU if name == "cuda" else (FLOAT32,):
-            measure(precision, device, options.batches, options.rounds)
-        print(f"peak memory {peak_memory(device):,.0f} MiB")
+            measure(AgainstFloor(precision, device, options.rounds), options.batches)
+        print(f"peak memory {most_memory(device):,.0f} MiB")
 
 
-def measure(precision: Precision, device: torch.device, batches: list[int], rounds: int) -> None:
+def measure(table: AgainstFloor, batches: list[int]) -> None:
     """Training at each batch size; scoring in batches of 1,000, in float32 whatever training is."""
+    precision, device = table.precision, table.device
     model = NICE((1, 28, 28)).to(device)
     for batch in batches:
         images = torch.rand(batch, 1, 28, 28, device=device)
         kind = torch.bfloat16 if precision.autocast else torch.float32
-        own, floor = training_step(model, images), products(model, batch, kind, backward=True)
-        found = compare(own, floor, precision, device, rounds)
-        print(row(f"training step, {precision.name}", batch, *found), flush=True)
+        floor = products(model, batch, kind, backward=True)
+        table.print_row("training step", batch, training_step(model, images), floor)
     if not precision.autocast:
         images = torch.rand(1000, 1, 28, 28, device=device)
-        own, floor = scoring(model, images), products(model, 1000, torch.float32, backward=False)
-        found = compare(own, floor, precision, device, rounds)
-        print(row(f"scoring, {precision.name}", 1000, *found), flush=True)
+        floor = products(model, 1000, torch.float32, backward=False)
+        table.print_row("scoring", 1000, scoring(model, images), floor)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,17 @@ rounds, each of neighbours in time. Random plans fall early; plans near a good o
 The second table times every optimiser until a plan gets as far as the base experiment's.
 """
 
-# The folder of this script is the first place where Python looks.
+import argparse
+import os
+import subprocess
 import sys
-from pathlib import Path
+import time
+from functools import partial
+from statistics import median
 
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).parent]
-
-import argparse  # noqa: E402
-import os  # noqa: E402
-import subprocess  # noqa: E402
-import time  # noqa: E402
-from statistics import median  # noqa: E402
-
-import numpy as np  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+import numpy as np
+from numpy.typing import NDArray
+from timing import benchmark_parser, in_turns, median_ratio, spread, timed
 
 TARGET = 5.73
 """What the base experiment's genetic algorithm reached."""
@@ -29,7 +26,7 @@ TARGET = 5.73
 
 def contestants(count: int) -> dict[str, NDArray[np.float64]]:
     """Plans ``(count, 40)`` of two kinds."""
-    from tasks.qwop.plan_files import best_plan
+    from tasks.qwop.files import best_plan
 
     noise = np.random.default_rng(0)
     near = best_plan() + noise.normal(scale=0.02, size=(count, 40))
@@ -46,20 +43,16 @@ def compare_simulators(threads: int, rounds: int, count: int) -> None:
     for kind, plans in contestants(count).items():
         ours, theirs = (np.array(call(plans)) for call in calls.values())
         agree = np.mean(np.abs(ours - theirs) < 1e-6)
-        speeds: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(rounds):
-            for name, call in calls.items():
-                started = time.perf_counter()
-                call(plans)
-                speeds[name].append(count / (time.perf_counter() - started))
-        factor = median(a / b for a, b in zip(*speeds.values(), strict=True))
-        shown = [f"{median(s):,.0f} ({min(s):,.0f} – {max(s):,.0f})" for s in speeds.values()]
+        runs = {name: partial(call, plans) for name, call in calls.items()}
+        speeds = in_turns({n: lambda r=r: count / timed(r)[0] for n, r in runs.items()}, rounds)
+        factor, shown = median_ratio(*speeds.values()), [spread(s, ",.0f") for s in speeds.values()]
         print(f"| {threads} | {kind} | {' | '.join(shown)} | {factor:.2f} | {agree:.2%} |")
 
 
 def time_to_target(seeds: int, budget: int) -> None:
     """Times each optimiser, one search after the other, until a plan reaches `TARGET`."""
-    from tasks.qwop.optimisers import CMAES, CoordinateSearch, GeneticAlgorithm, RandomSearch
+    from tasks.qwop.options import CMAES, CoordinateSearch, GeneticAlgorithm, RandomSearch
+    from tasks.qwop.searches import begin_search
     from tasks.qwop.simulator import simulate_batch
 
     print(
@@ -69,13 +62,13 @@ def time_to_target(seeds: int, budget: int) -> None:
     for optimiser in (GeneticAlgorithm(), CoordinateSearch(restart=True), CMAES(), RandomSearch()):
         needed: list[tuple[float, int]] = []
         for seed in range(seeds):
-            search, best, spent = optimiser.search(np.random.default_rng(seed)), -np.inf, 0
             started = time.perf_counter()
+            search, best, spent = begin_search(optimiser, np.random.default_rng(seed)), -np.inf, 0
+            plans = next(search)
             while best < TARGET and spent < budget:
-                plans = search.ask()
                 distances = simulate_batch(plans)
-                search.tell(plans, distances)
                 best, spent = max(best, distances.max()), spent + len(plans)
+                plans = search.send(distances)
             if best >= TARGET:
                 needed.append((time.perf_counter() - started, spent))
         print(f"| {type(optimiser).__name__} | {len(needed)} of {seeds} | {_summary(needed)} |")
@@ -86,7 +79,7 @@ def _summary(needed: list[tuple[float, int]]) -> str:
         return "– | –"
     seconds = [entry[0] for entry in needed]
     plans = median(entry[1] for entry in needed)
-    return f"{plans:,.0f} | {median(seconds):.3f} ({min(seconds):.3f} – {max(seconds):.3f})"
+    return f"{plans:,.0f} | {spread(seconds, '.3f')}"
 
 
 def pinned(threads: int, options: argparse.Namespace) -> None:
@@ -99,8 +92,7 @@ def pinned(threads: int, options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Runs everything and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = benchmark_parser(__doc__, rounds=9)
     parser.add_argument("--plans", type=int, default=20_000, help="in each call")
     parser.add_argument("--seeds", type=int, default=20, help="of each optimiser")
     parser.add_argument("--budget", type=int, default=36_000, help="plans of each search")

@@ -10,13 +10,12 @@ neighbours in time, so that a machine whose speed drifts favours none.
 Sampling: 10,000 points and 300 steps with the exact and with a learned score.
 """
 
-import argparse
-import time
 import warnings
 from collections.abc import Callable
-from statistics import median
+from functools import partial
 
 import torch
+from timing import benchmark_parser, in_turns, median_ratio, spread, timed
 from torch import Tensor
 from torch.autograd import grad
 
@@ -72,22 +71,22 @@ def losses(d: int, batch: int, hidden: list[int], rounds: int) -> None:
     schedule = LinearSchedule()
     net = ScoreMLP(d, schedule, hidden, inputs=DampedFourier)
     x, k = torch.randn(batch, d), torch.randint(1, schedule.steps + 1, (batch,))
-    times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    for turn in range(rounds + 2):
-        for name, contestant in CONTESTANTS.items():
-            started = time.perf_counter()
+
+    def milliseconds(contestant: Contestant) -> float:
+        def thrice() -> None:
             for _ in range(3):
                 net.zero_grad()
                 contestant(net, x.clone(), k).backward()
-            if turn >= 2:  # the first rounds warm up
-                times[name].append((time.perf_counter() - started) / 3)
+
+        return 1000 * timed(thrice)[0] / 3
+
+    ms = in_turns({n: partial(milliseconds, c) for n, c in CONTESTANTS.items()}, rounds, warm_up=2)
     print(f"\nd = {d}, batch {batch}, hidden {hidden}, {torch.get_num_threads()} threads")
     print("| | ms, median (min – max) | × bare |")
     print("|---|---|---|")
-    for name, found in times.items():
-        ms = [1000 * t for t in sorted(found)]
-        ratio = median(t / b for t, b in zip(found, times["bare network evaluations"], strict=True))
-        print(f"| {name} | {median(ms):.1f} ({ms[0]:.1f} – {ms[-1]:.1f}) | {ratio:.2f} |")
+    for name, taken in ms.items():
+        ratio = median_ratio(taken, ms["bare network evaluations"])
+        print(f"| {name} | {spread(taken)} | {ratio:.2f} |")
 
 
 @torch.no_grad()
@@ -98,25 +97,23 @@ def sampling(points: int, hidden: list[int], rounds: int) -> None:
         "exact score (500 components)": MixtureScore(spiral_centres(500, 3, 2.0), 0.05, schedule),
         f"network {hidden}": ScoreMLP(2, schedule, hidden, inputs=DampedFourier),
     }
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, score in contestants.items():
-            generator = torch.Generator().manual_seed(0)
-            x = torch.randn(points, 2, generator=generator)
-            started = time.perf_counter()
-            EulerMaruyama()(score, x, schedule, generator)
-            times[name].append(time.perf_counter() - started)
+
+    def seconds(name: str) -> float:
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(points, 2, generator=generator)
+        return timed(lambda: EulerMaruyama()(contestants[name], x, schedule, generator))[0]
+
+    times = in_turns({name: partial(seconds, name) for name in contestants}, rounds)
     print(f"\n{points} samples, {schedule.steps} steps, {torch.get_num_threads()} threads")
     print("| | seconds, median (min – max) |")
     print("|---|---|")
-    for name, found in times.items():
-        print(f"| {name} | {median(found):.1f} ({min(found):.1f} – {max(found):.1f}) |")
+    for name, taken in times.items():
+        print(f"| {name} | {spread(taken)} |")
 
 
 def main() -> None:
     """Runs all and prints tables."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = benchmark_parser(__doc__, rounds=15)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--hidden", type=int, nargs="+", default=[128, 128, 128])
     parser.add_argument("--points", type=int, default=10_000)

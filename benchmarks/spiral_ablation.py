@@ -7,19 +7,18 @@ layers, the plain Hyvärinen loss. All see the same points in the same order.
 """
 
 import argparse
-import logging
 import tempfile
-import warnings
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from timing import silence_lightning
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from callbacks.hyvarinen import HyvarinenMonitor
-from callbacks.resume import ExactResume
-from callbacks.spiral_quality import SpiralQuality
+from callbacks.monitors.hyvarinen import HyvarinenMonitor
+from callbacks.monitors.spiral_quality import SpiralQuality
+from callbacks.run.resume import ExactResume
 from datamodules.spiral import SpiralDataModule
 from lightning_modules.functional.levels import FineLevels, UniformLevels, UniformWeight
 from lightning_modules.functional.score_matching import Denoising, Sliced
@@ -75,8 +74,8 @@ def train_and_judge(net: Choices, model: Choices, epochs: int, samples: int) -> 
             callbacks=[HyvarinenMonitor(6, 10**9), SpiralQuality(samples), ExactResume(0)],
         )
         trainer.fit(module, datamodule=data)
-        (found,) = trainer.test(module, datamodule=data, verbose=False)
-    return dict(found)
+        (metrics,) = trainer.test(module, datamodule=data, verbose=False)
+    return dict(metrics)
 
 
 def main() -> None:
@@ -85,15 +84,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15, help="of 100 steps of 500 points")
     parser.add_argument("--samples", type=int, default=10_000)
     options = parser.parse_args()
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
+    silence_lightning()
     print("| | on_spiral / true | sliced_w2 / true | log_prob_true − log_prob, nats |")
     print("|---|---|---|---|")
     for name, (net, model) in ROWS.items():
-        found = train_and_judge(net, model, options.epochs, options.samples)
-        on = found["test/on_spiral"] / found["test/on_spiral_true"]
-        w2 = found["test/sliced_w2"] / found["test/sliced_w2_true"]
-        lost = found["test/log_prob_true"] - found["test/log_prob"]
+        test = train_and_judge(net, model, options.epochs, options.samples)
+        on = test["test/on_spiral"] / test["test/on_spiral_true"]
+        w2 = test["test/sliced_w2"] / test["test/sliced_w2_true"]
+        lost = test["test/log_prob_true"] - test["test/log_prob"]
         print(f"| {name} | {on:.3f} | {w2:.2f} | {lost:.3f} |", flush=True)
 
 

@@ -1,94 +1,67 @@
-"""How fast the base VAE trains: a hand-written loop, this framework, and Lightning's defaults.
+"""How fast training steps are: hand-written loops, this framework, and Lightning's defaults.
 
-    python benchmarks/training_loop.py --root FOLDER      with FOLDER/MNIST/raw/*-ubyte
+    python benchmarks/training_loop.py --root FOLDER      with FOLDER/{MNIST,KMNIST}/raw/*-ubyte
 
-All three train the same model with the same batches of 64 on the same number of threads. They take
-turns, several rounds in one process, and each round's ratios are those of neighbours in time, so
-that a machine whose speed drifts does not favour one of them. Timed is training alone, between
-the first and the last step of an epoch, with everything that happens during it: logging, progress
-bar and callbacks. Validation, pictures and checkpoints after the epoch are the same few seconds
-however long the epoch is, and are left out for all three.
+The base VAE, the spiral's score network and NICE, each with the same batches, on 1 and 2 threads.
+Each side of a comparison runs in a process of its own, since threads keep what they started with;
+the sides take turns, several rounds, and a ratio is that of neighbours in time, so that a machine
+whose speed drifts does not favour one of them.
+
+Timed is a step from the end of one to the end of the next, with all that happens in between:
+fetching, logging, progress bar and callbacks. A round's figure is the median step of its epoch 0,
+and of its epoch 3: with Adam, steps on MNIST get slower as first moments of black pixels become
+denormal numbers, and a benchmark of a single epoch never sees it.
+
+Sides: ``hand`` a plain loop with fused Adam; ``flushed`` the same after
+``torch.set_flush_denormal(True)``; ``elbolab`` the shipped configuration through ``cli.py fit``;
+``defaults`` a LightningModule with a DataLoader and ``self.log``, in ``Trainer()``.
+
+    python benchmarks/training_loop.py --root FOLDER --whole 150
+
+times a whole fit of the VAE, with everything that it writes, against the hand-written loop with
+its own validation, once.
 """
 
 import argparse
-import logging
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Iterable
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from pytorch_lightning.callbacks import TQDMProgressBar
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
-from torchvision.datasets import MNIST
-from torchvision.transforms import ToTensor
+from hand_written import EXPERIMENTS, LightningDefaults, TimedExperiment, batches
+from timing import spread
+from torch.utils.data import DataLoader
 
-from callbacks.checkpoints import BestCheckpoint, SafeCheckpointIO
-from callbacks.elbo import ElboMonitor
-from callbacks.latent_space import LatentSpace
-from callbacks.pictures import Reconstructions, SampleGrid
-from callbacks.profiling import Unprofiled, check_for_gpus_once
-from callbacks.resume import ExactResume
-from callbacks.run_record import RunLogger, RunRecord
-from datamodules.mnist import MNISTDataModule
-from elbolab.run_directory import RunDirectory
-from lightning_cli import PROGRESS_REFRESH
-from lightning_modules.vae import VAE
+import cli
+from callbacks.run.profiling import check_for_gpus_once
 
-BATCH = 64
+EPOCHS = (0, 3)
+"""Those whose steps are reported."""
+
+SIDES = ("hand", "flushed", "elbolab", "defaults")
 
 
-class HandWritten(nn.Module):
-    """The base model as one would write it for a single experiment."""
+class StepTimes(pl.Callback):
+    """Writes when each step of each epoch ended.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 40)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 784)
-        )
+    Args:
+        path: JSON: one list of seconds for each epoch.
+    """
 
-    def loss(self, x: Tensor) -> Tensor:
-        """Negative bound, mean over the batch x ``(B, 784)``."""
-        mean, log_variance = self.encoder(x).chunk(2, 1)
-        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        reconstruction = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
-        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        return (reconstruction + kl) / len(x)
-
-
-class LightningDefaults(pl.LightningModule):
-    """The same model as Lightning's own tutorials would have it: a DataLoader and ``self.log``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = HandWritten()
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self.model.loss(batch[0].flatten(1))
-        self.log("train_loss", loss, prog_bar=True)
-        return loss
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=1e-3)
-
-
-class Stopwatch(pl.Callback):
-    """Seconds from an epoch's first batch to its last step."""
-
-    seconds = 0.0
+    def __init__(self, path: str) -> None:
+        self.path, self.ends = path, [[]]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started = time.perf_counter()
+        self.ends.append([])
 
     def on_train_batch_end(
         self,
@@ -98,103 +71,143 @@ class Stopwatch(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self.seconds = time.perf_counter() - self._started
+        self.ends[-1].append(time.perf_counter())
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        Path(self.path).write_text(json.dumps(self.ends[1:]))
 
 
-def hand_written(root: str, count: int) -> float:
-    """Images per second of a plain loop over a float tensor with fused Adam."""
+def hand(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
+    """A plain loop."""
     check_for_gpus_once()  # torch's own way, which importing Lightning has changed
-    images, _ = MNISTDataModule(root).load(train=True)
-    model, x = HandWritten(), images[:count].flatten(1).float() / 255
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    started = time.perf_counter()
-    for chosen in torch.randperm(len(x)).split(BATCH):
-        optimizer.zero_grad()
-        model.loss(x[chosen]).backward()
-        optimizer.step()
-    return len(x) / (time.perf_counter() - started)
+    x, model = experiment.tensor(root), experiment.model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=experiment.lr, fused=True)
+    after = getattr(model, "after_step", lambda: None)
+    ends: list[list[float]] = []
+    for _ in range(EPOCHS[-1] + 1):
+        ends.append([])
+        for _, batch in zip(range(steps), batches(x, experiment.batch), strict=False):
+            optimizer.zero_grad()
+            model.loss(batch).backward()
+            optimizer.step()
+            after()
+            ends[-1].append(time.perf_counter())
+    Path(path).write_text(json.dumps(ends))
 
 
-def framework(root: str, count: int) -> float:
-    """Images per second of ``fit`` with the shipped callbacks, logger and progress bar."""
-    check_for_gpus_once()
+def flushed(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
+    """The same with denormal numbers rounded to 0."""
+    torch.set_flush_denormal(True)
+    hand(experiment, root, steps, path)
+
+
+def elbolab(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
+    """``fit`` with the shipped configuration, its callbacks, logger and progress bar."""
+    data = ["--data.root", root] if experiment.on_images else []
     with tempfile.TemporaryDirectory() as folder:
-        run, watch = RunDirectory(Path(folder)), Stopwatch()
-        shipped = [ElboMonitor(), SampleGrid(), Reconstructions(), LatentSpace()]
-        always = [RunRecord("model: {}\ndata: {}\n"), ExactResume(0)]
+        typed = ["fit", "--config", experiment.config, *data, "--run_dir", f"{folder}/run"]
+        typed += ["--trainer.max_epochs", str(EPOCHS[-1] + 1), "--trainer.accelerator", "cpu"]
+        typed += ["--trainer.limit_train_batches", str(steps), "--trainer.limit_val_batches", "1"]
+        typed += ["--trainer.callbacks+=training_loop.StepTimes", "--trainer.callbacks.path", path]
+        assert cli.main(typed) == 0
+
+
+def defaults(experiment: TimedExperiment, root: str, steps: int, path: str) -> None:
+    """Lightning with torchvision's data set and its own defaults."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning's import leaves it
+    loader = DataLoader(experiment.dataset(root), experiment.batch, shuffle=True)
+    with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
-            max_epochs=1,
+            max_epochs=EPOCHS[-1] + 1,
             accelerator="cpu",
             default_root_dir=folder,
-            logger=RunLogger(run),
-            plugins=[SafeCheckpointIO()],
-            profiler=Unprofiled(),
-            num_sanity_val_steps=0,
-            enable_model_summary=False,
-            callbacks=[
-                TQDMProgressBar(refresh_rate=PROGRESS_REFRESH),
-                *shipped,
-                BestCheckpoint("val/elbo", "max"),
-                *always,
-                watch,
-            ],
+            limit_train_batches=steps,
+            callbacks=[StepTimes(path)],
         )
-        data = MNISTDataModule(root, batch_size=BATCH, val_size=60_000 - count)
-        trainer.fit(VAE(shape=(1, 28, 28)), datamodule=data)
-        return count / watch.seconds
+        trainer.fit(LightningDefaults(experiment.model(), experiment.lr), loader)
 
 
-def lightning_defaults(root: str, count: int) -> float:
-    """Images per second of Lightning with torchvision's data set and its own defaults."""
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning's import leaves it
-    data = Subset(MNIST(root, train=True, transform=ToTensor()), range(count))
-    loader = DataLoader(data, BATCH, shuffle=True)
+def measured(name: str, side: str, threads: int, root: str, steps: int) -> list[float]:
+    """Microseconds of the median step of epoch 0 and of epoch 3, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        watch = Stopwatch()
-        trainer = pl.Trainer(
-            max_epochs=1, accelerator="cpu", default_root_dir=folder, callbacks=[watch]
-        )
-        trainer.fit(LightningDefaults(), loader)
-        return count / watch.seconds
+        path = f"{folder}/times.json"
+        typed = ["--root", root, "--steps", str(steps), "--run", name, side, path]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        program = [sys.executable, __file__, *typed]
+        done = subprocess.run(program, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{name}, {side}: {done.stderr}")
+        ends = json.loads(Path(path).read_text())
+    return [median(1e6 * (b - a) for a, b in pairwise(e)) for e in ends[::3]]
 
 
-CONTESTANTS: dict[str, Callable[[str, int], float]] = {
-    "hand-written loop": hand_written,
-    "elbolab fit": framework,
-    "Lightning defaults": lightning_defaults,
-}
+def print_steps(name: str, threads: int, options: argparse.Namespace) -> None:
+    """One table: all sides of one model."""
+    steps = options.steps or EXPERIMENTS[name].steps
+    rounds: list[dict[str, list[float]]] = []
+    for _ in range(options.rounds):
+        rounds.append({s: measured(name, s, threads, options.root, steps) for s in options.sides})
+        print(".", end="", file=sys.stderr, flush=True)
+    print(f"\n{name}, {threads} threads, {options.rounds} rounds of {steps} steps an epoch")
+    print("| | epoch | µs a step, median (min – max) | × hand | × flushed | × defaults |")
+    print("|---|---|---|---|---|---|")
+    for side, (number, epoch) in product(options.sides, enumerate(EPOCHS)):
+        times = [r[side][number] for r in rounds]
+        cells = [
+            f"{median(r[other][number] / r[side][number] for r in rounds):.2f}"
+            if other in options.sides
+            else ""
+            for other in ("hand", "flushed", "defaults")
+        ]
+        print(f"| {side} | {epoch} | {spread(times, ',.0f')} | {' | '.join(cells)} |", flush=True)
 
 
-def main() -> None:
-    """Runs all rounds and prints the table."""
+def whole_fit(root: str, epochs: int) -> None:
+    """Seconds of a complete fit of the VAE, and of the hand-written loop with its validation."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    experiment = EXPERIMENTS["vae"]
+    started = time.perf_counter()
+    train, validation = experiment.tensor(root).split([55_000, 5_000])
+    model = experiment.model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=experiment.lr, fused=True)
+    for epoch in range(epochs):
+        for batch in batches(train, experiment.batch):
+            optimizer.zero_grad()
+            model.loss(batch).backward()
+            optimizer.step()
+        with torch.no_grad():
+            print(f"epoch {epoch}: validation {model.loss(validation):.3f}", file=sys.stderr)
+    by_hand = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        typed = ["fit", "--config", experiment.config, "--data.root", root]
+        typed += ["--run_dir", f"{folder}/run", "--trainer.max_epochs", str(epochs)]
+        started = time.perf_counter()
+        subprocess.run([sys.executable, cli.__file__, *typed], check=True, capture_output=True)
+        fit = time.perf_counter() - started
+    print(f"{epochs} epochs: by hand {by_hand:.0f} s, fit {fit:.0f} s: {by_hand / fit:.2f} ×")
+
+
+def main(args: Iterable[str] | None = None) -> None:
+    """Measures and prints tables; with ``--run`` it is one side of a comparison."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
+    parser.add_argument("--root", required=True, help="folder that holds MNIST/raw and KMNIST/raw")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=20_000, help="per epoch")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
-    rounds = [
-        {name: run(options.root, options.images) for name, run in CONTESTANTS.items()}
-        for _ in range(options.rounds + 1)
-    ][1:]  # the first round warms up
-    print(f"\n{options.rounds} rounds of {options.images} images, {options.threads} threads")
-    _print_table(rounds)
-
-
-def _print_table(rounds: list[dict[str, float]]) -> None:
-    print("| | images/s, median (min – max) | × hand-written | × Lightning defaults |")
-    print("|---|---|---|---|")
-    for name in CONTESTANTS:
-        speeds = sorted(r[name] for r in rounds)
-        shown = f"{median(speeds):,.0f} ({speeds[0]:,.0f} – {speeds[-1]:,.0f})"
-        to_hand, to_default = (
-            median(r[name] / r[other] for r in rounds)
-            for other in ("hand-written loop", "Lightning defaults")
-        )
-        print(f"| {name} | {shown} | {to_hand:.2f} | {to_default:.2f} |")
+    parser.add_argument("--steps", type=int, help="of an epoch; else as many as it has, NICE 20")
+    parser.add_argument("--models", nargs="+", default=list(EXPERIMENTS), choices=EXPERIMENTS)
+    parser.add_argument("--sides", nargs="+", default=SIDES, choices=SIDES)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--whole", type=int, help="epochs of a whole fit, and nothing else")
+    parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args(None if args is None else list(args))
+    if options.run:
+        name, side, path = options.run
+        run = {"hand": hand, "flushed": flushed, "elbolab": elbolab, "defaults": defaults}[side]
+        run(EXPERIMENTS[name], options.root, options.steps, path)
+    elif options.whole:
+        whole_fit(options.root, options.whole)
+    else:
+        for name, threads in product(options.models, options.threads):
+            print_steps(name, threads, options)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from torch import Generator, Tensor
 
 from datamodules.glyphs import GlyphDataModule
 from datamodules.images import ImageDataModule
-from datamodules.kmnist import KMNISTDataModule
-from datamodules.mnist import MNISTDataModule
-from datamodules.tensor_batches import TensorBatches
+from datamodules.mnist import KMNISTDataModule, MNISTDataModule
+from datamodules.tensor_batches import Batch, TensorBatches
+from elbolab.batches import MarkedBatch, Origin
+from elbolab.checks import check_in
 from elbolab.errors import UserError
-from elbolab.origin import Origin
 from elbolab.seeding import derive_seed
 
 __all__ = ["AnomalyDataModule", "GlyphsAgainstLetters", "MNISTAgainstKMNIST"]
@@ -21,9 +21,8 @@ __all__ = ["AnomalyDataModule", "GlyphsAgainstLetters", "MNISTAgainstKMNIST"]
 class AnomalyDataModule(LightningDataModule):
     """Trains on one image data set and tests on it and on another one.
 
-    Training and validation batches are those of ``inside``. A test batch, and a batch to predict,
-    is ``(x, y, origin, index)``: images, labels, the `Origin` of each image and its place in the
-    test set that it comes from, int64 ``(B,)``. All test images of both sets are in one pass: no
+    Training and validation batches are those of ``inside``; a batch to test or to predict is a
+    `MarkedBatch`. All test images of both sets are in one pass: no
     image is used to train or to choose a checkpoint, and none sets the threshold that it is
     judged by.
 
@@ -49,13 +48,12 @@ class AnomalyDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if calibration_size < 2:
-            raise UserError(f"calibration_size must be at least 2, got {calibration_size}.")
+        check_in("[2, inf)", calibration_size=calibration_size)
         self.inside, self.outside = inside, outside
         self.inside.seed = seed
         self.shape = inside.shape
         self.calibration_size, self.calibration_seed = calibration_size, calibration_seed
-        self._test: tuple[Tensor, ...] = ()
+        self._test: Batch = ()
 
     def prepare_data(self) -> None:
         """Fetches and checks the inside set; the outside one too, where it is needed."""
@@ -71,7 +69,7 @@ class AnomalyDataModule(LightningDataModule):
             inside, outside = _test_set(self.inside), _test_set(self.outside)
             self._check(len(inside[0]), outside[0])
             columns = zip(self._marked(*inside), _whole(*outside, Origin.OUTSIDE), strict=True)
-            self._test = tuple(torch.cat(pair) for pair in columns)
+            self._test = MarkedBatch._make(torch.cat(pair) for pair in columns)
 
     def train_dataloader(self) -> TensorBatches:
         self.inside.trainer = self.trainer
@@ -82,17 +80,19 @@ class AnomalyDataModule(LightningDataModule):
         return self.inside.val_dataloader()
 
     def test_dataloader(self) -> TensorBatches:
-        return TensorBatches.for_trainer(self.trainer, self._test, self.inside.eval_batch_size)
+        return TensorBatches.for_trainer(
+            self.trainer, self._test, self.inside.eval_batch_size, kind=MarkedBatch._make
+        )
 
     def predict_dataloader(self) -> TensorBatches:
         return self.test_dataloader()
 
-    def _marked(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def _marked(self, x: Tensor, y: Tensor) -> MarkedBatch:
         """Test images of the inside set with their origins."""
         generator = Generator().manual_seed(derive_seed(self.calibration_seed, "calibration"))
         chosen = torch.randperm(len(x), generator=generator)[: self.calibration_size]
         x, y, origin, index = _whole(x, y, Origin.INSIDE)
-        return x, y, origin.index_fill(0, chosen, Origin.CALIBRATION), index
+        return MarkedBatch(x, y, origin.index_fill(0, chosen, Origin.CALIBRATION), index)
 
     def _check(self, tested: int, outside: Tensor) -> None:
         if self.calibration_size >= tested:
@@ -117,9 +117,9 @@ def _test_set(data: ImageDataModule) -> tuple[Tensor, Tensor]:
     return torch.cat(x), torch.cat(y)
 
 
-def _whole(x: Tensor, y: Tensor, origin: Origin) -> tuple[Tensor, ...]:
-    """Images of one origin as columns of a test batch."""
-    return x, y, torch.full((len(x),), int(origin)), torch.arange(len(x))
+def _whole(x: Tensor, y: Tensor, origin: Origin) -> MarkedBatch:
+    """A test set of one origin as one batch."""
+    return MarkedBatch(x, y, torch.full((len(x),), int(origin)), torch.arange(len(x)))
 
 
 class MNISTAgainstKMNIST(AnomalyDataModule):

@@ -1,19 +1,20 @@
 """The embedded default data set: characters rendered from fonts that are installed anyway."""
 
-import io
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from datamodules import glyph_images
+from datamodules import glyph_images, glyph_templates
 from datamodules.images import ImageDataModule, LabelledImages
+from datamodules.kept_tensors import keep_tensors, kept_tensors
 from elbolab.cache import cache_folder
-from elbolab.run_directory import write_atomically
+from elbolab.checks import check_in
 from elbolab.seeding import derive_seed
 
 __all__ = ["GlyphDataModule"]
+
+MOST_IMAGES = 10**7
+"""In memory at once: 8 GB."""
 
 
 class GlyphDataModule(ImageDataModule):
@@ -43,6 +44,7 @@ class GlyphDataModule(ImageDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_in(f"[1, {MOST_IMAGES}]", train_size=train_size, test_size=test_size)
         self.characters = characters
         self.train_size, self.test_size, self.render_seed = train_size, test_size, render_seed
 
@@ -55,19 +57,20 @@ class GlyphDataModule(ImageDataModule):
         """The rendered training or test set, from the cache or rendered now."""
         count, part = (self.train_size, "train") if train else (self.test_size, "test")
         path = self._cached(count, part)
-        if path.exists():
-            images, labels = torch.load(path, weights_only=True)
+        earlier = kept_tensors(path)
+        if isinstance(earlier, tuple):
+            images, labels = earlier
             return images, labels
         characters = {"digits": glyph_images.DIGITS, "letters": glyph_images.LETTERS}
         seed = derive_seed(self.render_seed, "glyphs", part)
         rendered = glyph_images.render_glyphs(characters[self.characters], count, seed)
-        buffer = io.BytesIO()
-        torch.save(rendered, buffer)
-        write_atomically(path, buffer.getvalue())
+        keep_tensors(path, rendered)
         return rendered
 
     def _cached(self, count: int, part: str) -> Path:
         # The renderer's source is part of the name, so that no cache outlives its recipe.
-        recipe = blake2b(Path(glyph_images.__file__).read_bytes(), digest_size=6).hexdigest()
+        sources = (Path(str(module.__file__)) for module in (glyph_images, glyph_templates))
+        source = b"".join(path.read_bytes() for path in sources)
+        recipe = blake2b(source, digest_size=6).hexdigest()
         name = f"{self.characters}-{part}-{count}-seed{self.render_seed}-{recipe}.pt"
         return cache_folder() / "glyphs" / name

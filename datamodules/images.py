@@ -1,18 +1,19 @@
-"""The base of every data set of images held in memory as bytes."""
+"""Images held in memory as bytes: the base of every such data set, and parts of one by label."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.tensor_batches import Batch, TensorBatches
+from elbolab.batches import LabelledBatch
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
 from elbolab.seeding import derive_seed
 
-__all__ = ["Binarize", "ImageDataModule", "LabelledImages", "check_pixels"]
+__all__ = ["Binarize", "ImageDataModule", "LabelSubset", "LabelledImages", "check_pixels"]
 
 Binarize = Literal["none", "static", "dynamic"]
 LabelledImages = tuple[Tensor, Tensor]
@@ -20,29 +21,34 @@ LabelledImages = tuple[Tensor, Tensor]
 
 
 def check_pixels(images: Tensor, labels: Tensor, name: str) -> None:
-    """Refuses what is no set of grey images: wrong type, wrong rank, or labels that do not match.
+    """Refuses what is no set of images with labels: wrong types, wrong ranks, or other labels.
 
     Raises:
-        UserError: Naming ``name``, what was found and what is wanted.
+        UserError: Naming ``name``, what it holds and what is wanted.
     """
     if images.dtype != torch.uint8:
         nans = int(images.isnan().sum()) if images.is_floating_point() else 0
-        found = f"{images.dtype}" + (f" with {nans} NaN" if nans else "")
+        kind = f"{images.dtype}" + (f" with {nans} NaN" if nans else "")
         raise UserError(
-            f"{name}: pixels must be bytes (uint8, 0 to 255), got {found}; "
+            f"{name}: pixels must be bytes (uint8, 0 to 255), got {kind}; "
             "convert values in [0, 1] with (255 * x).round().to(torch.uint8)."
         )
     if images.dim() != 4:
         raise UserError(f"{name}: images must be (N, c, h, w), got {tuple(images.shape)}.")
+    if labels.dim() != 1 or labels.is_floating_point() or labels.is_complex():
+        kind = f"{labels.dtype} {tuple(labels.shape)}"
+        raise UserError(f"{name}: labels must be whole numbers (N,), got {kind}.")
     if len(images) != len(labels):
         raise UserError(f"{name}: {len(images)} images but {len(labels)} labels.")
+    if len(labels) and int(labels.min()) < 0:
+        raise UserError(f"{name}: labels must be at least 0, got {int(labels.min())}.")
 
 
 class ImageDataModule(LightningDataModule, ABC):
     """Images in [0, 1] with labels, in memory as bytes, cut into whole batches on the device.
 
-    A batch is ``(x, y)``: x float32 ``(B, *shape)`` in [0, 1], y int64 ``(B,)``. A new data set
-    writes ``load``, and ``prepare_data`` when something has to be fetched or checked first.
+    A batch is a `LabelledBatch`: x float32 ``(B, *shape)`` in [0, 1], y int64 ``(B,)``. A new data
+    set writes ``load``, and ``prepare_data`` when something has to be fetched or checked first.
 
     Args:
         batch_size: Images per training batch and process.
@@ -57,11 +63,11 @@ class ImageDataModule(LightningDataModule, ABC):
             ``seed_everything``.
 
     Raises:
-        UserError: If a size is out of range.
+        UserError: If a size is below 1 or the binarisation unknown; when the data is loaded, if it
+            is not what it should be.
     """
 
     shape: tuple[int, int, int] = (1, 28, 28)
-    value_range: tuple[float, float] = (0.0, 1.0)
 
     def __init__(
         self,
@@ -76,6 +82,8 @@ class ImageDataModule(LightningDataModule, ABC):
         check_at_least_one(
             batch_size=batch_size, eval_batch_size=eval_batch_size, val_size=val_size
         )
+        if binarize not in get_args(Binarize):
+            raise UserError(f"binarize must be none, static or dynamic, got {binarize!r}.")
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.val_size, self.split_seed = val_size, split_seed
         self.binarize, self.seed = binarize, seed
@@ -107,6 +115,11 @@ class ImageDataModule(LightningDataModule, ABC):
     def _checked(self, train: bool) -> LabelledImages:
         images, labels = self.load(train)
         check_pixels(images, labels, type(self).__name__)
+        if tuple(images.shape[1:]) != tuple(self.shape):
+            raise UserError(
+                f"{type(self).__name__}: images are {tuple(images.shape[1:])}, its shape says "
+                f"{tuple(self.shape)}."
+            )
         return images, labels
 
     def _split(self, images: Tensor, labels: Tensor) -> dict[str, LabelledImages]:
@@ -139,7 +152,45 @@ class ImageDataModule(LightningDataModule, ABC):
             shuffle=shuffle,
             seed=self.seed,
             transform=_binarized if dynamic else _scaled,
+            kind=LabelledBatch._make,
         )
+
+
+class LabelSubset(ImageDataModule):
+    """Images of ``data`` whose label is one of ``labels``, in batches ``(x, y)`` as there.
+
+    Args:
+        data: The whole data set; its own batch sizes, split and binarisation do not matter.
+        labels: Labels to keep, at least one.
+        kwargs: Those of `ImageDataModule`: batch sizes, validation split, binarisation, seeds.
+
+    Raises:
+        UserError: If no label is given; when the data is loaded, if no image bears one of them.
+    """
+
+    def __init__(self, data: ImageDataModule, labels: list[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not labels:
+            raise UserError("labels must name at least one label, got [].")
+        self.data, self.labels, self.shape = data, labels, data.shape
+
+    def prepare_data(self) -> None:
+        """Fetches and checks the whole data set."""
+        self.data.prepare_data()
+
+    def load(self, train: bool) -> LabelledImages:
+        """The training or test images that bear one of the labels, in their order."""
+        images, labels = self.data.load(train)
+        kept = torch.isin(labels, torch.tensor(self.labels))
+        known = sorted({*labels.tolist()})
+        # A small test set may lack one of them.
+        lacking = [label for label in self.labels if label not in known] if train else []
+        if lacking or not kept.any():
+            raise UserError(
+                f"no image of {type(self.data).__name__} has the label "
+                f"{(lacking or self.labels)[0]}: its labels are {known}."
+            )
+        return images[kept], labels[kept]
 
 
 def _bernoulli(images: Tensor, generator: Generator) -> Tensor:

@@ -1,6 +1,7 @@
-"""MNIST: 60,000 + 10,000 handwritten digits, downloaded through torchvision or read from a folder.
+"""MNIST and KMNIST, downloaded through torchvision or read from a folder.
 
-Source: LeCun, Cortes & Burges, *The MNIST database of handwritten digits*.
+60,000 + 10,000 images each. Sources: LeCun, Cortes & Burges, *The MNIST database of handwritten
+digits*; Clanuwat et al., *Deep Learning for Classical Japanese Literature*, 2018.
 """
 
 from collections.abc import Callable
@@ -8,14 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torchvision.datasets import MNIST
+from torchvision.datasets import KMNIST, MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from datamodules.images import ImageDataModule, LabelledImages, check_pixels
 from elbolab.cache import cache_folder
 from elbolab.errors import UserError
 
-__all__ = ["MNISTDataModule"]
+__all__ = ["KMNISTDataModule", "MNISTDataModule"]
+
+CLASSES = 10
+"""Labels in both data sets."""
 
 
 class MNISTDataModule(ImageDataModule):
@@ -57,6 +61,11 @@ class MNISTDataModule(ImageDataModule):
         prefix = "train" if train else "t10k"
         images = _read(self.folder / f"{prefix}-images-idx3-ubyte", read_image_file)
         labels = _read(self.folder / f"{prefix}-labels-idx1-ubyte", read_label_file)
+        if len(labels) and int(labels.max()) >= CLASSES:
+            raise UserError(
+                f"{self.folder}/{prefix}-labels-idx1-ubyte: labels must be in 0 … {CLASSES - 1}, "
+                f"got {int(labels.max())}."
+            )
         return images.unsqueeze(1), labels
 
     def _complete(self) -> bool:
@@ -71,6 +80,23 @@ class MNISTDataModule(ImageDataModule):
                 f"{self.dataset.__name__}/raw/*-ubyte with --data.root FOLDER, "
                 "or use the embedded digits with --config configs/vae_glyphs.yaml."
             ) from error
+
+
+class KMNISTDataModule(MNISTDataModule):
+    """Cursive Japanese characters in MNIST's format, y ``(B,)`` one of ten.
+
+    As an out-of-distribution set it needs no more than test images, so a folder without the
+    training files is accepted until somebody trains on it. Arguments and errors are those of
+    `MNISTDataModule`; the files lie in ``KMNIST/raw``.
+    """
+
+    dataset = KMNIST
+
+    def prepare_data(self) -> None:
+        """Downloads what is missing (only without ``root``) and checks the test files."""
+        if self.root is None and not self._complete():
+            self._download()
+        check_pixels(*self.load(train=False), type(self).__name__)
 
 
 def _read(path: Path, read: Callable[[str], Tensor]) -> Tensor:
@@ -88,3 +114,5 @@ def _read(path: Path, read: Callable[[str], Tensor]) -> Tensor:
             f"{path} is no IDX file of the expected kind, or is cut off "
             f"({path.stat().st_size} bytes): delete it and download it again."
         ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error

@@ -10,18 +10,24 @@ from pytorch_lightning import LightningDataModule
 from torch import Generator, Tensor
 
 from datamodules.tensor_batches import Batch, TensorBatches, Transform
-from elbolab.checks import check_at_least_one
+from elbolab.batches import PointBatch
+from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError, did_you_mean
+from elbolab.files import one_line, read_text, shown
 from elbolab.seeding import derive_seed
 
 __all__ = ["FilePointsDataModule", "PointDataModule", "read_points"]
+
+FARTHEST = 1e6
+"""Coordinates beyond this are refused: their squares and sums lose all digits in float32."""
+OUT_OF_RANGE = f"must be finite and within ±{FARTHEST:g}"
 
 FAR = 5.0
 """Coordinates beyond this are far outside N(0, I), where score models start."""
 
 
 class PointDataModule(LightningDataModule, ABC):
-    """Points in memory, cut into whole batches ``(x,)`` on the device: x float32 ``(B, 2)``.
+    """Points in memory, cut into whole `PointBatch`es on the device: x float32 ``(B, 2)``.
 
     A new data set writes ``points``, and ``transform`` when training draws anew in each epoch.
 
@@ -48,7 +54,7 @@ class PointDataModule(LightningDataModule, ABC):
         """All points of ``train``, ``val`` or ``test``, ``(N, 2)``."""
 
     def transform(self, batch: Batch, generator: Generator) -> Batch:
-        """What training makes of each batch, on its device; here nothing."""
+        """Returns the batch that training sees in place of this one; by default the same."""
         return batch
 
     def setup(self, stage: str) -> None:
@@ -80,6 +86,7 @@ class PointDataModule(LightningDataModule, ABC):
             shuffle=shuffle,
             seed=self.seed,
             transform=transform,
+            kind=PointBatch._make,
         )
 
 
@@ -114,19 +121,17 @@ class FilePointsDataModule(PointDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
-        for name, share in (("val_share", val_share), ("test_share", test_share)):
-            if not 0 < share < 0.5:
-                raise UserError(f"{name} must be between 0 and 0.5, got {share}.")
-        found = read_points(Path(path))
+        check_in("(0, 0.5)", val_share=val_share, test_share=test_share)
+        points = read_points(Path(path))
         generator = Generator().manual_seed(derive_seed(split_seed, "split"))
-        shuffled = found[torch.randperm(len(found), generator=generator)]
-        val, test = int(val_share * len(found)), int(test_share * len(found))
+        shuffled = points[torch.randperm(len(points), generator=generator)]
+        val, test = int(val_share * len(points)), int(test_share * len(points))
         if min(val, test) < 1:
             raise UserError(
-                f"{path}: {len(found)} points leave none to validate or test on; bring more, or "
+                f"{path}: {len(points)} points leave none to validate or test on; bring more, or "
                 "larger shares."
             )
-        parts = shuffled.split([val, test, len(found) - val - test])
+        parts = shuffled.split([val, test, len(points) - val - test])
         self._parts: dict[str, Tensor] = dict(zip(("val", "test", "train"), parts, strict=True))
 
     def points(self, split: str) -> Tensor:
@@ -137,21 +142,17 @@ def read_points(path: Path) -> Tensor:
     """Points ``(N, 2)``, float32, from a ``.csv`` or ``.npy`` file.
 
     Raises:
-        UserError: Naming the file, what is wrong, and in which line.
+        UserError: Naming the file, what is wrong, and in which line or row.
     """
     readers = {".csv": _read_csv, ".npy": _read_npy}
     if path.suffix not in readers:
-        raise UserError(f"{path}: points must be in a .csv or .npy file.")
+        raise UserError(f"{one_line(path)}: points must be in a .csv or .npy file.")
     if not path.is_file():
         near = did_you_mean(str(path), [str(p) for p in path.parent.glob(f"*{path.suffix}")])
-        raise UserError(f"no file {path}.{near}")
+        raise UserError(f"no file {one_line(path)}.{near}")
     points = readers[path.suffix](path)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise UserError(f"{path}: wanted two columns (x, y), got shape {points.shape}.")
     if len(points) == 0:
         raise UserError(f"{path} holds no points.")
-    if len(wrong := np.flatnonzero(~np.isfinite(points).all(1))):
-        raise UserError(f"{path}: row {wrong[0] + 1} is not finite: {points[wrong[0]].tolist()}.")
     if (reach := np.abs(points).max()) > FAR:
         warnings.warn(
             f"{path}: coordinates reach {reach:.3g}; score models start from N(0, I) and learn "
@@ -162,26 +163,42 @@ def read_points(path: Path) -> Tensor:
 
 
 def _read_csv(path: Path) -> np.ndarray:
-    rows: list[list[float]] = []
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        if not line.strip():
-            continue
-        cells = line.split(",")
-        if len(cells) != 2:
-            found = f"line {number} has {len(cells)} columns"
-            raise UserError(f"{path}: {found}, wanted two (x,y): {line!r}.")
-        try:
-            rows.append([float(cell) for cell in cells])
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} is no pair of numbers: {line!r}.") from error
-    return np.array(rows).reshape(-1, 2)
+    lines = enumerate(read_text(path).splitlines(), 1)
+    points = [_point(line, f"{path}, line {number},") for number, line in lines if line.strip()]
+    return np.array(points).reshape(-1, 2)
+
+
+def _point(line: str, where: str) -> tuple[float, float]:
+    cells = line.split(",")
+    if len(cells) != 2:
+        raise UserError(
+            f"{where} has {len(cells)} columns, wanted two numbers (x,y): '{shown(line)}'."
+        )
+    try:
+        x, y = (float(cell) for cell in cells)
+    except ValueError as error:
+        hint = ": such a file has no header" if "line 1," in where else ""
+        raise UserError(f"{where} is no pair of numbers{hint}: '{shown(line)}'.") from error
+    if not max(abs(x), abs(y)) <= FARTHEST:  # not a number is not within it either
+        raise UserError(f"{where} {OUT_OF_RANGE}, got '{shown(line)}'.")
+    return x, y
 
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
         points = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{path} is damaged or no .npy file of numbers.") from error
+    except Exception as error:  # of a damaged file NumPy says so in many ways
+        raise UserError(
+            f"{path} is damaged or no .npy file of numbers ({shown(str(error))})."
+        ) from error
+    if not isinstance(points, np.ndarray):
+        raise UserError(f"{path} holds several arrays: save one with np.save.")
     if points.dtype.kind not in "fiu":
-        raise UserError(f"{path}: wanted numbers, got {points.dtype}.")
+        raise UserError(f"{path}: wanted real numbers, got {points.dtype}.")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise UserError(f"{path}: wanted two columns (x, y), got shape {points.shape}.")
+    within = (np.abs(points.astype(np.float64)) <= FARTHEST).all(1)
+    if len(wrong := np.flatnonzero(~within)):
+        row = points[wrong[0]].tolist()
+        raise UserError(f"{path}, row {wrong[0] + 1}, {OUT_OF_RANGE}, got {row}.")
     return points

@@ -7,11 +7,14 @@ from torch import Generator, Tensor
 
 from datamodules.points import PointDataModule
 from datamodules.tensor_batches import Batch
-from elbolab.checks import check_at_least_one
-from elbolab.errors import UserError
+from elbolab.batches import PointBatch
+from elbolab.checks import check_in
 from elbolab.seeding import derive_seed
 
 __all__ = ["SpiralDataModule", "spiral_centres"]
+
+MOST_POINTS, MOST_CENTRES = 10**8, 10**5
+"""In memory at once: a gigabyte, and as much for each batch of points and all centres."""
 
 
 def spiral_centres(components: int, turns: float, scale: float) -> Tensor:
@@ -66,12 +69,11 @@ class SpiralDataModule(PointDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
-        check_at_least_one(
-            components=components, train_size=train_size, val_size=val_size, test_size=test_size
+        check_in(f"[1, {MOST_CENTRES}]", components=components)
+        check_in(
+            f"[1, {MOST_POINTS}]", train_size=train_size, val_size=val_size, test_size=test_size
         )
-        for name, value in (("turns", turns), ("scale", scale), ("sigma_0", sigma_0)):
-            if not 0 < value < math.inf:
-                raise UserError(f"{name} must be above 0 and finite, got {value}.")
+        check_in("(0, inf)", turns=turns, scale=scale, sigma_0=sigma_0)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.centres, self.sigma_0 = spiral_centres(components, turns, scale), sigma_0
         self.eval_seed = eval_seed
@@ -89,9 +91,9 @@ class SpiralDataModule(PointDataModule):
         return self.draw(size, Generator().manual_seed(derive_seed(self.eval_seed, split)))
 
     def transform(self, batch: Batch, generator: Generator) -> Batch:
-        """Points around the centres of a batch."""
+        """Moves each centre of a batch by noise of standard deviation σ_0."""
         (centres,) = batch
         noise = torch.randn(
             centres.shape, generator=generator, device=centres.device, dtype=centres.dtype
         )
-        return (centres + self.sigma_0 * noise,)
+        return PointBatch(centres + self.sigma_0 * noise)

@@ -5,10 +5,11 @@ more than the training step of a small model. ``TensorBatches`` gathers each bat
 operation, on the device that holds the data.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from pytorch_lightning import Trainer
 from torch import Generator, Tensor
 
@@ -19,6 +20,7 @@ from elbolab.seeding import derive_seed
 __all__ = ["Batch", "TensorBatches", "Transform"]
 
 Batch = tuple[Tensor, ...]
+"""Tensors whose rows belong to examples."""
 Transform = Callable[[Batch, Generator], Batch]
 
 
@@ -42,6 +44,7 @@ class TensorBatches:
         world_size: Number of processes that share the data.
         transform: ``(batch, generator) -> batch``, applied on the device to each batch; the
             generator is seeded for that batch and lives where the data does.
+        kind: Builds a batch from its tensors, such as ``LabelledBatch._make``.
 
     Raises:
         UserError: If the batch size is below 1, or there is no example for some process.
@@ -57,6 +60,7 @@ class TensorBatches:
         rank: int = 0,
         world_size: int = 1,
         transform: Transform | None = None,
+        kind: Callable[[Iterable[Tensor]], Batch] = tuple,
     ) -> None:
         check_at_least_one(batch_size=batch_size)
         if len(tensors[0]) < world_size:
@@ -67,10 +71,10 @@ class TensorBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.transform = transform
+        self.transform, self.kind = transform, kind
         self.epoch = 0
-        self._next_batch = 0
-        self._resume_at = (0, 0)  # epoch and batch
+        self._handed_out = 0  # of this process's examples of the epoch
+        self._resume_at = (0, 0)  # epoch, and as above
         # Lightning calls loader.sampler.set_epoch(epoch), and asks a loader with a sampler for its
         # batch_sampler: these two make it treat this object as its own, already sharded, sampler.
         self.sampler = self
@@ -86,7 +90,7 @@ class TensorBatches:
             trainer: The data module's trainer.
             tensors: As for the constructor, and so the rest.
             batch_size: As there.
-            options: ``shuffle``, ``seed`` and ``transform``.
+            options: ``shuffle``, ``seed``, ``transform`` and ``kind``.
         """
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return cls(
@@ -104,30 +108,67 @@ class TensorBatches:
     def __iter__(self) -> Iterator[Batch]:
         # A generator: nothing below runs before the first batch is asked for, which Lightning
         # does after set_epoch but long after iter().
-        epoch, seen = self._resume_at
-        indices = self._indices()
+        epoch, behind = self._resume_at
+        first = behind if epoch == self.epoch else 0
+        indices, number = self._indices(), self._number_at(first)
         generator = Generator(self.tensors[0].device)
-        for number in range(seen if epoch == self.epoch else 0, len(self)):
-            chosen = indices[number * self.batch_size : (number + 1) * self.batch_size]
+        for start in range(first, len(indices), self.batch_size):
+            chosen = indices[start : start + self.batch_size]
             batch = tuple(tensor.index_select(0, chosen) for tensor in self.tensors)
             if self.transform is not None:
                 place = (self.epoch, number, self.rank)
                 generator.manual_seed(derive_seed(self.seed, "transform", *place))
                 batch = self.transform(batch, generator)
-            self._next_batch = number + 1  # before the yield: a state saved now counts this batch
-            yield batch
+            number += 1
+            self._handed_out = start + len(chosen)  # before the yield: a state saved now counts it
+            yield self.kind(batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the permutation of the next iteration (Lightning calls it before each epoch)."""
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch, and how many of its batches have been handed out."""
-        return {"epoch": self.epoch, "next_batch": self._next_batch}
+        """The epoch, and how many of its examples have been handed out, over all processes."""
+        return {
+            "epoch": self.epoch,
+            "examples": self._handed_out * self.world_size,
+            "order": self._order_name(),
+            "batches": self._batches_name(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Makes that epoch, if it is iterated again, start behind the batches already seen."""
-        self._resume_at = (state["epoch"], state["next_batch"])
+        """Makes that epoch, if it is iterated again, start behind the examples already seen.
+
+        The order of an epoch depends neither on the batch size nor on the number of processes,
+        which may be others now. Where the order is another one, a warning says so.
+        """
+        if (order := state.get("order", self._order_name())) != self._order_name():
+            rank_zero_warn(
+                f"the order of examples is that of {self._order_name()} and was that of {order}: "
+                "in what is left of this epoch some examples repeat and others are missing."
+            )
+        if (batches := state.get("batches", self._batches_name())) != self._batches_name():
+            rank_zero_warn(
+                f"the rest of this epoch comes in {self._batches_name()}, where there were "
+                f"{batches}: the run is not the one that it would have been."
+            )
+        handed_out = state.get("examples", state.get("next_batch", 0) * self.batch_size)
+        here = -(-handed_out // self.world_size)
+        self._resume_at = (state["epoch"], min(here, self._examples_here()))
+
+    @property
+    def batches_behind(self) -> int:
+        """How many batches of the loaded epoch need not be handed out again."""
+        return self._number_at(self._resume_at[1])
+
+    def _number_at(self, behind: int) -> int:
+        return len(self) - -(-(self._examples_here() - behind) // self.batch_size)
+
+    def _batches_name(self) -> str:
+        return f"batches of {self.batch_size} on {self.world_size} processes"
+
+    def _order_name(self) -> str:
+        return f"seed {self.seed} over {len(self.tensors[0])} examples"
 
     def _examples_here(self) -> int:
         total = len(self.tensors[0])

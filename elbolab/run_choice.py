@@ -1,43 +1,58 @@
 """Which run directory and which checkpoint a command uses."""
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from elbolab.errors import UserError
-from elbolab.run_directory import RunDirectory, first_free, newest
+from elbolab.run_claim import RunClaim, RunInUseError
+from elbolab.run_directory import RunDirectory, newest, numbered
 
-__all__ = ["RUNS", "choose_checkpoint", "choose_run", "discard_unless_trained"]
+__all__ = ["GOES_ON", "RUNS", "choose_checkpoint", "choose_run", "claim_run", "discard_untrained"]
 
 RUNS = Path("runs")
 """Where run directories are made when ``--run_dir`` is not typed."""
 
+GOES_ON = ("best", "last", "auto")
+"""Values of ``--ckpt_path`` with which a fit stays in the run's own directory."""
 
-def choose_run(
-    command: str, typed: str | None, ckpt_path: str | None, default: Path
-) -> RunDirectory:
-    """The directory that a command owns; an existing run is never overwritten by a fit.
+
+def choose_run(typed: str | None, default: Path) -> RunDirectory:
+    """The directory of a run that is there, or is to go on: the typed one, or the newest.
 
     Args:
-        command: ``fit``, ``validate``, ``test`` or ``predict``.
         typed: What was given as ``--run_dir``.
-        ckpt_path: What was given as ``--ckpt_path``; with ``best`` or ``last`` a fit goes on.
+        default: Where runs of this experiment lie, with numbers from the second one on.
+    """
+    return RunDirectory(Path(typed)) if typed else newest(default) or RunDirectory(default)
+
+
+def claim_run(typed: str | None, ckpt_path: str | None, default: Path) -> RunClaim:
+    """The directory that a fit owns while it lives; an existing run is never overwritten.
+
+    Args:
+        typed: What was given as ``--run_dir``.
+        ckpt_path: What was given as ``--ckpt_path``.
         default: Where runs of this experiment lie, with numbers from the second one on.
 
     Raises:
-        UserError: If a fit would overwrite what lies there.
+        UserError: If another fit is at work there, or this one would overwrite what lies there.
     """
-    if command != "fit" or ckpt_path in ("best", "last"):
-        return RunDirectory(Path(typed)) if typed else newest(default) or RunDirectory(default)
+    if ckpt_path in GOES_ON:
+        claim = _claimed(choose_run(typed, default))
+        if ckpt_path == "auto" and not claim.fresh and not claim.run.begun:
+            claim.release()
+            raise UserError(
+                f"run directory {claim.run.path} is no run's: it has no config.yaml; choose "
+                "another --run_dir."
+            )
+        return claim
     if typed is None:
-        return first_free(default)
-    found = RunDirectory(Path(typed))
-    if found.taken:
-        raise UserError(
-            f"run directory {typed} exists: go on with --ckpt_path last, choose another "
-            "--run_dir, or leave it out for a new numbered one."
-        )
-    return found
+        return _first_claimed(default)
+    claim = _claimed(RunDirectory(Path(typed)))
+    if not claim.fresh:
+        claim.release()
+        raise UserError(f"run directory {typed} exists: {_remedy(claim.run)}")
+    return claim
 
 
 def choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str | None:
@@ -45,29 +60,69 @@ def choose_checkpoint(command: str, typed: str | None, run: RunDirectory) -> str
 
     Args:
         command: All but ``fit`` need one, and take ``best`` by default.
-        typed: What was given as ``--ckpt_path``.
+        typed: What was given as ``--ckpt_path``; ``auto`` is ``last``, else ``best``, else none.
         run: The command's run directory.
 
     Raises:
         UserError: If the run has no such checkpoint.
     """
     name = typed or ("best" if command != "fit" else None)
+    if name == "auto":
+        there = (name for name in ("last", "best") if run.checkpoint(name).exists())
+        name = next(there, None if command == "fit" else "last")
     if name not in ("best", "last"):
         return name
     path = run.checkpoint(name)
-    if not path.exists():
-        raise UserError(
-            f"no checkpoint {path}: fit first (python cli.py fit --config … --run_dir {run.path}), "
-            "or give a file with --ckpt_path."
-        )
-    return str(path)
+    if path.exists():
+        return str(path)
+    if run.begun and command == "fit":
+        raise UserError(f"no checkpoint {path}: {_remedy(run)}")
+    begin = f"python cli.py fit --config … --run_dir {run.path} --ckpt_path auto"
+    raise UserError(f"no checkpoint {path}: fit first ({begin}), or give a file with --ckpt_path.")
 
 
-def discard_unless_trained(run: RunDirectory) -> None:
-    """Removes a directory that holds nothing but the beginnings of a log."""
+def discard_untrained(run: RunDirectory) -> None:
+    """Empties a directory that holds nothing but the beginnings of a log."""
     if run.checkpoints.exists() or run.metrics.exists():
         return
-    shutil.rmtree(run.path, ignore_errors=True)
-    if run.path.parent == RUNS:
-        with suppress(OSError):  # other runs lie there
-            RUNS.rmdir()
+    for path in run.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _claimed(run: RunDirectory) -> RunClaim:
+    try:
+        return RunClaim(run)
+    except OSError as error:
+        reason = f"cannot write to {run.path}: {error.strerror}"
+        raise UserError(f"{reason}. Choose another --run_dir.") from error
+
+
+def _first_claimed(default: Path) -> RunClaim:
+    """The first of ``default``, ``default-2``, … in which nothing lies and no one is at work."""
+    for run in numbered(default):
+        if run.taken:
+            continue
+        try:
+            claim = _claimed(run)
+        except RunInUseError:
+            continue
+        if claim.fresh:
+            return claim
+        claim.release()  # another fit was faster, and has ended already
+    raise AssertionError("numbers never end")
+
+
+def _remedy(run: RunDirectory) -> str:
+    other = "choose another --run_dir, or leave it out for a new numbered one."
+    for name in ("last", "best"):
+        if run.checkpoint(name).exists():
+            return f"go on with --ckpt_path {name}, {other}"
+    if run.begun:
+        return (
+            "its fit ended before the first epoch did; begin it again in the same place with "
+            f"--ckpt_path auto, {other}"
+        )
+    return other

@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -10,7 +10,10 @@ from pathlib import Path
 
 from elbolab.errors import UserError
 
-__all__ = ["RunDirectory", "first_free", "newest", "write_atomically"]
+__all__ = ["LOCK", "RunDirectory", "first_free", "newest", "numbered", "write_atomically"]
+
+LOCK = ".lock"
+"""The file in a run directory by which a fit holds it."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -20,16 +23,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     the system's temporary folder is often another one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # The process stands in the name, so that what a dead one left behind can be told.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide results from a group's other members
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk
+            error.filename = str(path)
         raise
 
 
@@ -48,6 +53,16 @@ class RunDirectory:
     def metrics(self) -> Path:
         """One flat JSON object: metric name → last value."""
         return self.path / "metrics.json"
+
+    @property
+    def provenance(self) -> Path:
+        """What made the run: one entry for each command that worked here."""
+        return self.path / "provenance.json"
+
+    @property
+    def test_examples(self) -> Path:
+        """Figures of each test example, with which runs are compared example by example."""
+        return self.path / "test_examples.npz"
 
     @property
     def images(self) -> Path:
@@ -70,8 +85,15 @@ class RunDirectory:
 
     @property
     def taken(self) -> bool:
-        """Whether anything lies here already, a run's or not."""
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        """Whether anything lies here already, a run's or not; the mere claim is nothing."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(entry.name != LOCK for entry in self.path.iterdir())
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run lies here, or what a fit writes before anything else."""
+        return self.config.exists() or any(self.path.glob("events.out.tfevents.*"))
 
     def read_metrics(self) -> dict[str, float]:
         """What ``metrics.json`` holds; empty when there is none.
@@ -96,7 +118,7 @@ class RunDirectory:
         write_atomically(self.metrics, (json.dumps(merged, indent=2) + "\n").encode())
 
 
-def _numbered(base: Path) -> Iterator[RunDirectory]:
+def numbered(base: Path) -> Iterator[RunDirectory]:
     """Yields ``base``, ``base-2``, ``base-3`` and so on."""
     yield RunDirectory(base)
     for number in count(2):
@@ -105,13 +127,13 @@ def _numbered(base: Path) -> Iterator[RunDirectory]:
 
 def first_free(base: Path) -> RunDirectory:
     """The first of ``base``, ``base-2``, … in which nothing lies yet."""
-    return next(run for run in _numbered(base) if not run.taken)
+    return next(run for run in numbered(base) if not run.taken)
 
 
 def newest(base: Path) -> RunDirectory | None:
     """The last of ``base``, ``base-2``, … before the first free one; None when ``base`` is free."""
     found = None
-    for run in _numbered(base):
+    for run in numbered(base):
         if not run.taken:
             return found
         found = run

@@ -45,7 +45,7 @@ def keep_plain_hyperparameters(module: LightningModule) -> None:
             if value is _default(type(module), name):
                 del module.hparams[name]
             else:
-                said = getattr(value, "__qualname__", type(value).__name__)
+                said = getattr(value, "__name__", type(value).__name__)
                 module.hparams[name] = {GIVEN_IN_PYTHON: said}
 
 

@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.checkpoints import keep_plain_hyperparameters
 from lightning_modules.trainable import TrainableModule
 
@@ -35,6 +36,12 @@ class DigitClassifier(TrainableModule):
     Raises:
         UserError: If the shape is no image's, or a size or the dropout is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.accuracy.AccuracyMonitor",),
+        monitor="val/accuracy",
+        mode="max",
+    )
 
     def __init__(
         self,

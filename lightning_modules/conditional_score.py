@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from elbolab.checks import check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.diffusion_bound import diffusion_bound
 from lightning_modules.functional.schedule import Schedule
 from lightning_modules.functional.score import (
@@ -25,7 +26,7 @@ __all__ = ["ConditionalScore"]
 class ConditionalScore(LatentScore):
     """`LatentScore` whose network sees a label, and in some examples none: s(u, k, y), s(u, k, ∅).
 
-    Sampling combines the two by classifier-free guidance, see `functional.guidance`.
+    Sampling combines the two by classifier-free guidance, see `functional.score.guided`.
 
     Args:
         net: The score network, built with d and the schedule.
@@ -36,6 +37,17 @@ class ConditionalScore(LatentScore):
     Raises:
         UserError: If a value is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+            "callbacks.pictures.images.DigitRows",
+        ),
+    )
 
     def __init__(
         self,

@@ -1,17 +1,20 @@
 """From images to standardised latents and back: a frozen VAE as score models use it."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
 from torch.distributions.constraints import real
 
 from elbolab.errors import UserError
+from elbolab.run_directory import RunDirectory
+from lightning_modules.checkpoints import trained_checkpoint
 from lightning_modules.vae import VAE
 
-__all__ = ["CODEC", "LatentCodec"]
+__all__ = ["CODEC", "LatentCodec", "trained_codec"]
 
 CODEC = "codec"
 """Where a score model's checkpoint keeps its codec."""
@@ -23,7 +26,8 @@ CARRIED = ("hyper_parameters", "state_dict", "pytorch-lightning_version")
 class LatentCodec:
     """A frozen VAE and the statistics that standardise its latents: u = (z − m)/c.
 
-    No ``nn.Module``: its weights are the VAE's, and no part of a model that decodes with it.
+    No ``nn.Module``, so that a score model can hold it as an attribute and still has no weights but
+    its own.
 
     Args:
         checkpoint: A VAE's checkpoint as Lightning wrote it; what resuming needs may be missing.
@@ -45,16 +49,16 @@ class LatentCodec:
             )
         self.shift, self.scale = torch.zeros(self.dim), torch.ones(self.dim)
 
-    def to(self, device: torch.device) -> Self:
-        """Itself, on that device."""
-        self.vae.to(device)
-        self.shift, self.scale = self.shift.to(device), self.scale.to(device)
-        return self
-
     @property
     def dim(self) -> int:
         """d, the number of latent dimensions."""
         return self.vae.latent_dim
+
+    def to(self, device: torch.device) -> "LatentCodec":
+        """Moves the VAE and the statistics to a device, and returns the codec."""
+        self.vae.to(device)
+        self.shift, self.scale = self.shift.to(device), self.scale.to(device)
+        return self
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,8 +89,11 @@ class LatentCodec:
             for name in mine
         )
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return {**self.vae.state_dict(), "codec.shift": self.shift, "codec.scale": self.scale}
+    def fingerprint(self) -> Iterator[bytes]:
+        """Bytes that tell this VAE from any other: its hyperparameters and its weights."""
+        yield repr(self.carried["hyper_parameters"]).encode()
+        for tensor in self.vae.state_dict().values():
+            yield tensor.cpu().numpy().tobytes()
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Plain values and tensors from which `from_checkpoint` builds the codec again."""
@@ -98,6 +105,22 @@ class LatentCodec:
         codec = cls(saved["vae"], source)
         codec.shift, codec.scale = saved["shift"], saved["scale"]
         return codec
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**self.vae.state_dict(), "shift": self.shift, "scale": self.scale}
+
+
+def trained_codec(run: RunDirectory) -> LatentCodec:
+    """The codec of a finished run: of its VAE, or the one that a score model carries.
+
+    Raises:
+        UserError: If there is no such run, or it is not whole, or of another kind.
+    """
+    checkpoint = trained_checkpoint(run, "latent_vae")
+    path = str(run.checkpoint("best"))
+    if CODEC in checkpoint:
+        return LatentCodec.from_checkpoint(checkpoint[CODEC], path)
+    return LatentCodec(checkpoint, path)
 
 
 def _built(carried: dict[str, Any]) -> VAE:

@@ -2,27 +2,45 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, cast
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.latent_codec import CODEC, LatentCodec
 from lightning_modules.score import ScoreModel
 
-__all__ = ["LatentScore"]
+__all__ = ["LatentScore", "LatentSource"]
+
+
+@runtime_checkable
+class LatentSource(Protocol):
+    """A data module whose examples are standardised latents of a VAE."""
+
+    codec: LatentCodec
 
 
 class LatentScore(ScoreModel):
     """`ScoreModel` of a frozen VAE's standardised latents; its samples are decoded to images.
 
-    The VAE comes from the data module, which has a ``codec``. A checkpoint carries it with the
+    The VAE comes with the data, which are a `LatentSource`. A checkpoint carries it with the
     statistics of the latents, so that sampling needs nothing else.
 
     Args:
         kwargs: Those of `ScoreModel`.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.latent_pictures.LatentProcess",
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,21 +54,17 @@ class LatentScore(ScoreModel):
             UserError: If there is none yet: neither data nor a checkpoint has given it.
         """
         if self._codec is None:
-            self._learn_from_data()
-        return cast(LatentCodec, self._codec).to(self.device)
-
-    def setup(self, stage: str) -> None:
-        self._learn_from_data()
-
-    def _learn_from_data(self) -> None:
-        """Callbacks are set up before the module, and ask for the codec then."""
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if not hasattr(data, "codec"):
             raise UserError(
                 f"{type(self).__name__} needs latents of a VAE: take LatentDataModule, or load a "
                 "checkpoint, which carries its VAE."
             )
-        self.decode_with(data.codec)
+        return self._codec.to(self.device)
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, LatentSource):
+            self.decode_with(data.codec)
+        self.codec  # noqa: B018  says what is missing before anything is trained
 
     def decode_with(self, codec: LatentCodec) -> None:
         """Takes a copy of the codec whose latents the model is fitted to.

@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.checkpoints import keep_plain_hyperparameters
 from lightning_modules.functional.noise import ContentNoise
 from lightning_modules.functional.normalising_flow import (
@@ -56,6 +57,13 @@ class NICE(TrainableModule):
     Raises:
         UserError: If a size is below 1, or the number of pixels is odd.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.likelihood.LikelihoodMonitor",),
+        monitor="val/log_likelihood",
+        mode="max",
+        pictures=("callbacks.pictures.images.SampleGrid",),
+    )
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
 from torch.nn import Parameter
 from torch.optim import Adam
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from elbolab.checks import check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.checkpoints import keep_plain_hyperparameters
 from lightning_modules.functional.levels import (
     FineGrid,
@@ -66,6 +68,13 @@ class ScoreModel(TrainableModule):
     Raises:
         UserError: If the shape is no vector's or the decay is out of range.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.hyvarinen.HyvarinenMonitor",),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=("callbacks.pictures.trajectory.ScoreTrajectories",),
+    )
 
     def __init__(
         self,
@@ -128,10 +137,6 @@ class ScoreModel(TrainableModule):
         by_level = {self.loss.name: values.detach()}
         return {"loss": values.mean(), "k": k, "by_level": by_level}
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        self.average.update_parameters(self.net)  # now, so that every checkpoint has it
-
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Any]:
         return self.evaluate(batch[0], self.given(self.score, batch))
 
@@ -163,6 +168,13 @@ class ScoreModel(TrainableModule):
 
     def trained_parameters(self) -> Iterable[Parameter]:
         return self.net.parameters()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        built = super().configure_optimizers()
+        optimizer: Any = built["optimizer"] if isinstance(built, dict) else built
+        # With the step, so that every checkpoint has it.
+        optimizer.register_step_post_hook(lambda *_: self.average.update_parameters(self.net))
+        return built
 
 
 def _average(decay: float, averaged: Any, current: Any, steps: Tensor | int) -> None:

@@ -1,17 +1,18 @@
 """The score model of the spiral, where everything learned stands beside the truth."""
 
-from typing import Any, cast
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.functional.mixture import MixtureScore
 from lightning_modules.functional.score import DifferentiableScore, squared_norm
 from lightning_modules.functional.score_matching import hyvarinen
 from lightning_modules.score import ScoreModel
 
-__all__ = ["SpiralScore"]
+__all__ = ["MixtureSource", "SpiralScore"]
 
 DATA = torch.tensor(0)
 """The level k of the data."""
@@ -20,16 +21,37 @@ TRUTH = "truth"
 """Where a checkpoint keeps the mixture."""
 
 
+@runtime_checkable
+class MixtureSource(Protocol):
+    """A data module whose examples are draws of (1/M) Σ_m N(μ_m, σ_0² I)."""
+
+    centres: Tensor
+    """μ, ``(M, d)``."""
+    sigma_0: float
+
+
 class SpiralScore(ScoreModel):
     """`ScoreModel` of data that are an exact mixture of Gaussians.
 
-    The mixture comes from the data module, which has ``centres`` ``(M, d)`` and ``sigma_0``; a
-    checkpoint carries it. Evaluation adds the true score's Hyvärinen loss and the Fisher divergence
-    ‖s − s*‖².
+    The mixture comes with the data, which are a `MixtureSource`; a checkpoint carries it.
+    Evaluation adds the true score's Hyvärinen loss and the Fisher divergence ‖s − s*‖².
 
     Args:
         kwargs: Those of `ScoreModel`.
     """
+
+    whole_run = WholeRun(
+        figures=(
+            "callbacks.monitors.hyvarinen.HyvarinenMonitor",
+            "callbacks.monitors.spiral_quality.SpiralQuality",
+        ),
+        monitor="val/hyvarinen",
+        mode="min",
+        pictures=(
+            "callbacks.pictures.score_field.ScoreFieldPicture",
+            "callbacks.pictures.trajectory.ScoreTrajectories",
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,21 +65,17 @@ class SpiralScore(ScoreModel):
             UserError: If the data have none.
         """
         if self._truth is None:
-            self._learn_from_data()
-        return cast(MixtureScore, self._truth)
-
-    def setup(self, stage: str) -> None:
-        self._learn_from_data()
-
-    def _learn_from_data(self) -> None:
-        """Callbacks are set up before the module, and ask for the truth then."""
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if not (hasattr(data, "centres") and hasattr(data, "sigma_0")):
             raise UserError(
                 f"{type(self).__name__} needs data whose density is known, such as "
                 "SpiralDataModule; use ScoreModel for other points."
             )
-        self.compare_with(data.centres, data.sigma_0)
+        return self._truth
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self._trainer, "datamodule", None)
+        if isinstance(data, MixtureSource):
+            self.compare_with(data.centres, data.sigma_0)
+        self.truth  # noqa: B018  says what is missing before anything is trained
 
     def compare_with(self, centres: Tensor, sigma_0: float) -> None:
         """Takes the mixture of centres ``(M, d)`` and standard deviation σ_0 as the truth."""

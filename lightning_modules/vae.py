@@ -10,6 +10,7 @@ from torch.optim import Adam
 
 from elbolab.checks import check_at_least_one, check_in
 from elbolab.errors import UserError
+from elbolab.whole_run import WholeRun
 from lightning_modules.checkpoints import keep_plain_hyperparameters
 from lightning_modules.functional.annealing import Annealing, Constant
 from lightning_modules.functional.bounds import Bound, Elbo
@@ -67,6 +68,17 @@ class VAE(TrainableModule):
     Raises:
         UserError: If a size is below 1, or two of the objects do not go together.
     """
+
+    whole_run = WholeRun(
+        figures=("callbacks.monitors.elbo.ElboMonitor",),
+        monitor="val/elbo",
+        mode="max",
+        pictures=(
+            "callbacks.pictures.images.SampleGrid",
+            "callbacks.pictures.images.Reconstructions",
+            "callbacks.pictures.latent_space.LatentSpace",
+        ),
+    )
 
     def __init__(
         self,
@@ -133,8 +145,11 @@ class VAE(TrainableModule):
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for z ``(*batch, *latent_shape)``: batch shape ``batch``, event ``shape``."""
-        raw = self.decoder(z.flatten(z.dim() - len(self.latent_shape)))
-        return self.likelihood(raw.unflatten(-1, (-1, *self.shape)))
+        batch = z.shape[: z.dim() - len(self.latent_shape)]
+        raw = self.decoder(
+            z.reshape(batch.numel(), -1)
+        )  # as matrices, which layers need not reshape
+        return self.likelihood(raw.view(*batch, -1, *self.shape))
 
     def latent_prior(self) -> Distribution:
         """p(z), event shape ``latent_shape``."""

@@ -1,47 +1,46 @@
-"""The contract of a plug-in task: what it is given, what it returns, where it is found.
+"""The contract of a plug-in task: what it is given, what it returns.
 
-``--help`` of a task waits for this module: matplotlib, TensorBoard and tqdm are imported where they
-are first used. Nothing here imports torch or Lightning.
+``--help`` of a task waits for this module, which therefore imports TensorBoard and tqdm only where
+a curve or a bar begins, and no matplotlib. Nothing here imports torch or Lightning.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
-from elbolab.errors import UserError
-from elbolab.run_directory import RunDirectory, write_atomically
+from elbolab.run_directory import RunDirectory
 from elbolab.seeding import derive_seed
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from tasks.event_writer import EventWriter
-
-__all__ = [
-    "GROUP",
-    "Table",
-    "Task",
-    "TaskContext",
-    "TaskResult",
-    "describe",
-    "installed_tasks",
-    "load_task",
-    "write_result",
-]
-
-GROUP = "elbolab.tasks"
-"""Entry-point group in which packages announce ``name = "module:Class"``."""
+__all__ = ["CurveWriter", "Table", "Task", "TaskContext", "TaskResult"]
 
 Table = Mapping[str, Iterable[object]]
 """Column name → values from top to bottom; every column has the same length."""
 
 T = TypeVar("T")
+
+
+class CurveWriter(Protocol):
+    """TensorBoard's events of a run, as `tasks.event_writer.EventWriter` writes them.
+
+    Attributes:
+        last_step: The highest step written so far.
+    """
+
+    last_step: int
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Adds one point to the curve ``tag``."""
+
+    def add_image(
+        self, tag: str, img_tensor: Any, global_step: int, *, dataformats: str = "HWC"
+    ) -> None:
+        """Adds one picture ``(height, width, 3)`` of whole numbers in [0, 255]."""
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
 
 
 class TaskContext:
@@ -54,10 +53,10 @@ class TaskContext:
 
     def __init__(self, seed: int, run: RunDirectory) -> None:
         self.seed, self.run = seed, run
-        self._writer: EventWriter | None = None
+        self._writer: CurveWriter | None = None
 
     @property
-    def writer(self) -> "EventWriter":
+    def writer(self) -> CurveWriter:
         """TensorBoard's writer for curves while the task runs; its first use creates the file."""
         if self._writer is None:
             from tasks.event_writer import EventWriter
@@ -97,15 +96,17 @@ class TaskContext:
 class TaskResult:
     """What a task returns, to be recorded as a fit's results are.
 
+    Names of tables and figures are names of files, without folder and ending.
+
     Attributes:
-        metrics: Name → value; recorded as ``<task>/<name>``.
+        metrics: Name → number; recorded as ``<task>/<name>``.
         tables: Name → columns; written as ``<name>.csv``.
         figures: Name → matplotlib figure; written as ``images/<name>.png`` and to TensorBoard.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
-    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def merged(cls, *parts: "TaskResult") -> "TaskResult":
@@ -140,8 +141,8 @@ class Task(Protocol):
     The docstring's first line describes the task in the list, its ``Args:`` section the options.
     ``config``, ``seed`` and ``run_dir`` are every task's own options and no names for parameters.
     The constructor raises `UserError` for impossible values and touches no files. What is slow to
-    import (SciPy, Numba, matplotlib) is imported in ``run``, best with the algorithm in a module of
-    its own: ``--help`` waits for the rest.
+    import (SciPy, Numba, matplotlib) is imported by a module of its own, which ``run`` imports:
+    ``--help`` waits for the rest.
     """
 
     def run(self, context: TaskContext) -> TaskResult:
@@ -152,86 +153,3 @@ class Task(Protocol):
                 directory behind.
         """
         ...
-
-
-def installed_tasks() -> dict[str, EntryPoint]:
-    """Every task that an installed package announces, by name; imports none of them.
-
-    Raises:
-        UserError: If two packages announce different tasks under one name.
-    """
-    found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        known = found.setdefault(entry.name, entry)
-        if known.value != entry.value:
-            raise UserError(
-                f"two packages announce a task '{entry.name}', {known.value} and {entry.value}: "
-                "uninstall one."
-            )
-    return found
-
-
-def load_task(entry: EntryPoint) -> type[Task]:
-    """Imports the class of a task.
-
-    Raises:
-        UserError: If a module that the task needs is missing, or what is found is no task.
-    """
-    try:
-        found = entry.load()
-    except ImportError as error:
-        raise UserError(f"task '{entry.name}' cannot be imported: {error}.") from error
-    if not (isinstance(found, type) and callable(getattr(found, "run", None))):
-        raise UserError(f"task '{entry.name}': {entry.value} is no class with a method 'run'.")
-    return found
-
-
-def describe(entry: EntryPoint) -> str:
-    """One line about a task: its docstring's first, or why it cannot be loaded."""
-    try:
-        text = load_task(entry).__doc__ or "no description"
-    except Exception as error:  # a plug-in may fail in any way; the list must show the others
-        text = str(error) if isinstance(error, UserError) else f"cannot be loaded: {error!r}"
-    return text.strip().partition("\n")[0]
-
-
-def write_result(name: str, result: TaskResult, context: TaskContext) -> None:
-    """Records a result in the run directory and in TensorBoard.
-
-    Metrics and figures stand at the last step that the task itself wrote, or at 0.
-    ``metrics.json`` comes last: where it exists, everything else does.
-
-    Args:
-        name: The task's name, prefix of its metrics.
-        result: What the task returned.
-        context: What the task was given.
-
-    Raises:
-        ValueError: If the columns of a table differ in length; nothing is written then.
-    """
-    files = {table: _as_csv(columns) for table, columns in result.tables.items()}
-    metrics = result.tagged(name)
-    for table, content in files.items():
-        write_atomically(context.run.path / f"{table}.csv", content)
-    step = context.writer.last_step
-    _write_figures(result, context, step)
-    for tag, value in metrics.items():
-        context.writer.add_scalar(tag, value, step)
-    context.run.merge_metrics(metrics)
-
-
-def _write_figures(result: TaskResult, context: TaskContext, step: int) -> None:
-    if not result.figures:
-        return
-    from elbolab.pictures import write_picture  # imports matplotlib
-
-    for name, figure in result.figures.items():
-        write_picture(figure, name, context.run, context.writer, step)
-
-
-def _as_csv(columns: Table) -> bytes:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(columns)
-    rows.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()

@@ -1,35 +1,33 @@
 """The command line of tasks: ``python cli.py task [NAME [options]]``."""
 
 import argparse
+import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+from elbolab.checks import check_seed
+from elbolab.command_line import instantiate, parse
 from elbolab.errors import UserError, did_you_mean
-from elbolab.parser_errors import explain
+from elbolab.files import shown
 from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
-from tasks.base import (
-    Task,
-    TaskContext,
-    TaskResult,
-    describe,
-    installed_tasks,
-    load_task,
-    write_result,
-)
+from tasks.base import Task, TaskContext, TaskResult
+from tasks.plugins import OWN_OPTIONS, describe, installed_tasks, load_task
 
 __all__ = ["main", "task_parser"]
 
-OWN_OPTIONS = ("config", "run_dir", "seed")
-"""Options of every task, which its constructor does not see."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number, as shells report it."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the signal's number, as shells report it."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What writing ends with on a disk that takes no more."""
 
 
 def main(args: list[str]) -> int:
@@ -39,7 +37,7 @@ def main(args: list[str]) -> int:
         args: What was typed after ``task``.
 
     Returns:
-        The exit code: 0, or 130 after Ctrl-C.
+        The exit code: 0, 130 after Ctrl-C, or 143 after SIGTERM.
 
     Raises:
         UserError: If the options cannot be parsed, or what they ask for cannot be had.
@@ -84,7 +82,7 @@ def task_parser(name: str, task: type[Task]) -> ArgumentParser:
         task: Its class.
 
     Raises:
-        ValueError: If a parameter of the constructor is called like an option of every task.
+        UserError: If the command line cannot be made from the constructor.
     """
     parser = ArgumentParser(
         prog=f"python cli.py task {name}", exit_on_error=False, allow_abbrev=False
@@ -98,54 +96,64 @@ def task_parser(name: str, task: type[Task]) -> ArgumentParser:
         help=f"The run's directory. Default: {RUNS / name}, or a new number when that is taken.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Seed of all noise.")
-    parser.add_class_arguments(task)
-    return parser
-
-
-def _parse(parser: ArgumentParser, options: list[str]) -> Namespace:
     try:
-        return parser.parse_args(_config_first(options))
-    except argparse.ArgumentError as error:
-        known = [option for action in parser._actions for option in action.option_strings]
-        raise UserError(explain(error, known)) from error
-
-
-def _config_first(options: list[str]) -> list[str]:
-    """Moves ``--config FILE`` to the front: a later value wins, and a typed one must."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", action="append", default=[])
-    found, rest = parser.parse_known_args(options)
-    return [word for file in found.config for word in ("--config", file)] + rest
+        parser.add_class_arguments(task)
+    except (ValueError, TypeError, argparse.ArgumentError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"task '{name}' cannot have a command line: {reason}.") from error
+    return parser
 
 
 def _run(name: str, task_class: type[Task], options: list[str]) -> int:
     parser = task_parser(name, task_class)
-    config = _parse(parser, options)
-    built = _instantiate(parser, config)
+    config = parse(parser, options)
+    check_seed(seed=config.seed)
+    built = vars(instantiate(parser, config))
     task = task_class(**{key: built[key] for key in built if key not in OWN_OPTIONS})
     complete = _complete(parser, config)
     try:
-        with _claimed(name, config.run_dir, complete) as run:
+        with _terminable(), _claimed(name, config.run_dir, complete) as run:
             print(f"Run directory: {run.path}")
             result = _execute(name, task, TaskContext(config.seed, run))
-    except KeyboardInterrupt:
+    except MemoryError as error:
+        reason = shown(str(error)) if str(error) else "none is left"
+        raise UserError(
+            f"task '{name}' needs more memory than there is ({reason}): choose smaller sizes."
+        ) from error
+    except KeyboardInterrupt as stop:
         print("\nstopped; the run directory keeps what was written, if anything", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
     _print_summary(name, result, run)
     return 0
 
 
-def _instantiate(parser: ArgumentParser, config: Namespace) -> dict[str, Any]:
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which is how schedulers, ``timeout`` and ``kill`` stop a program."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Has SIGTERM stop a task as Ctrl-C does, so that it can save what it has.
+
+    A program in the background of a script is deaf to SIGINT from its start, and stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return vars(parser.instantiate(config))
-    except ValueError as error:
-        # Where an option may be None too, jsonargparse hides the one line in a longer one.
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        raise
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _execute(name: str, task: Task, context: TaskContext) -> TaskResult:
+    from tasks.recording import write_result  # imports matplotlib and TensorBoard
+
     with closing(context):
         result = task.run(context)
         write_result(name, result, context)
@@ -172,40 +180,65 @@ def _claimed(name: str, typed: str | None, config: str) -> Iterator[RunDirectory
     try:
         write_atomically(run.config, config.encode())
         yield run
-    except BaseException:
+    except BaseException as error:
         if list(run.path.iterdir()) == [run.config]:
             run.config.unlink()
-            with suppress(OSError):  # a parent that another run uses by now stays
-                for path in created:
-                    path.rmdir()
+            _remove(created)
+        if isinstance(error, OSError) and _about(run, error):
+            raise UserError(_unwritable(run, error)) from error
         raise
+
+
+def _about(run: RunDirectory, error: OSError) -> bool:
+    """Whether an error is one of writing to the run directory, not a defect of the task."""
+    return error.errno in FULL or Path(str(error.filename)).is_relative_to(run.path)
+
+
+def _unwritable(run: RunDirectory, error: OSError | ValueError) -> str:
+    path = str(run.path)
+    shown = repr(path if len(path) <= 80 else f"{path[:40]}…")[1:-1]
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"cannot write to run directory {shown}: {reason}. Choose another --run_dir."
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError, ValueError):  # a parent that another run uses by now stays
+            folder.rmdir()
 
 
 def _claim(name: str, typed: str | None) -> tuple[RunDirectory, list[Path]]:
     """Creates a free run directory; returns it and the folders that did not exist before."""
     while True:
-        run = _choose(name, typed)
-        created = [path for path in (run.path, *run.path.parents) if not path.exists()]
+        run, created = _choose(name, typed), list[Path]()
         try:
+            if typed is not None:
+                _refuse_taken(run)
+            created = [path for path in (run.path, *run.path.parents) if not path.exists()]
             run.path.mkdir(parents=True, exist_ok=True)
             run.config.touch(exist_ok=False)
             return run, created
-        except OSError as error:
-            if not run.taken:  # else another task was faster: choose again
-                reason = f"cannot create run directory {run.path}: {error.strerror}"
-                raise UserError(f"{reason}. Choose another --run_dir.") from error
+        except FileExistsError:
+            continue  # another task was faster: choose again
+        except UserError:
+            raise
+        except (OSError, ValueError) as error:
+            _remove(created)
+            raise UserError(_unwritable(run, error)) from error
 
 
 def _choose(name: str, typed: str | None) -> RunDirectory:
-    if typed is None:
-        return first_free(RUNS / name)
-    run = RunDirectory(Path(typed))
+    return first_free(RUNS / name) if typed is None else RunDirectory(Path(typed))
+
+
+def _refuse_taken(run: RunDirectory) -> None:
+    if run.path.is_file():
+        raise UserError(f"--run_dir {run.path} is a file: choose another --run_dir.")
     if run.taken:
         raise UserError(
-            f"run directory {typed} exists: choose another --run_dir, or leave it out for a new "
+            f"run directory {run.path} exists: choose another --run_dir, or leave it out for a new "
             "numbered one."
         )
-    return run
 
 
 def _print_summary(name: str, result: TaskResult, run: RunDirectory) -> None:

@@ -3,7 +3,10 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,14 @@ def pytest_runtest_makereport(item):
     if wanted and report.skipped:
         report.outcome = "failed"
         report.longrepr = "DATA_ROOT is set: a test marked real_data must not skip"
+
+
+@pytest.fixture(autouse=True)
+def denormals_as_they_were():
+    """Takes back what a command set for its process: no test depends on those before it."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture
@@ -87,6 +98,22 @@ class TaskRuns:
             assert cli.main(["task", name, *map(str, options), "--run_dir", str(folder)]) == 0
         metrics = json.loads((folder / "metrics.json").read_text())
         return folder, {key.removeprefix(f"{name}/"): value for key, value in metrics.items()}
+
+    def refused(self, name: str, *options: object) -> str:
+        """The one line with which a task refuses its options; asserts that nothing was written."""
+        before, said = self._everything(), StringIO()
+        with redirect_stderr(said):
+            assert cli.main(["task", name, *map(str, options), "--run_dir", "out"]) == 2
+        (line,) = [x for x in said.getvalue().splitlines() if not x.startswith("note: ")]
+        assert line.startswith("error: ")
+        assert line.isprintable()
+        assert "Errno" not in line
+        assert self._everything() == before
+        return line
+
+    def _everything(self) -> list[tuple[str, int]]:
+        """All that lies here, with the time of its last change."""
+        return sorted((str(path), path.lstat().st_mtime_ns) for path in self.path.rglob("*"))
 
     @staticmethod
     def rows(path: Path) -> list[dict[str, str]]:

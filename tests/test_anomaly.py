@@ -13,11 +13,11 @@ from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
-from callbacks.anomaly import gathered
+from callbacks.monitors.anomaly import gathered
 from datamodules.anomaly import AnomalyDataModule, GlyphsAgainstLetters
 from datamodules.images import ImageDataModule
+from elbolab.batches import Origin
 from elbolab.errors import UserError
-from elbolab.origin import Origin
 
 SMALL = [
     *("--data.train_size", "300", "--data.test_size", "90", "--data.val_size", "60"),
@@ -34,7 +34,7 @@ class Flat(ImageDataModule):
     def __init__(self, tests: int = 50, side: int = 4, **options) -> None:
         super().__init__(val_size=20, **options)
         self.tests, self.side = tests, side
-        self.shape = (1, 4, 4)
+        self.shape = (1, side, side)
 
     def load(self, train):
         values = torch.arange(200 if train else self.tests, dtype=torch.uint8)

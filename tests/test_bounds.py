@@ -7,7 +7,7 @@ import pytest
 import torch
 from linear_gaussian import LinearGaussian
 
-from callbacks.elbo import EvidenceMetric
+from callbacks.monitors.elbo import EvidenceMetric
 from elbolab.errors import UserError
 from lightning_modules.functional.annealing import Constant, Exponential, Linear
 from lightning_modules.functional.bounds import Elbo, ImportanceWeighted

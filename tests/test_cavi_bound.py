@@ -7,14 +7,20 @@ import pytest
 from scipy import stats
 from scipy.special import gammaln, logsumexp
 
-from tasks.cavi.events import Events, InMemory, summarise
-from tasks.cavi.fitting import Problem, ascend, coordinate_updates, fit_in_memory
+from tasks.cavi.ascent import ascend, coordinate_updates
+from tasks.cavi.events import Events, InMemory
+from tasks.cavi.fitting import fit_in_memory
 from tasks.cavi.kernel import exponentials
-from tasks.cavi.model import Constants, DirichletWeights, FixedWeights, Model
-from tasks.cavi.posterior import Dirichlet, Gamma, Gaussian, PointMass, Posterior
+from tasks.cavi.methods import Streaming
+from tasks.cavi.model import DirichletWeights, EpicentreModel, FixedWeights
+from tasks.cavi.options import Constants
+from tasks.cavi.posterior import Dirichlet, Gamma, Gaussian, PointMass, VariationalPosterior
+from tasks.cavi.predictive import responsibilities
+from tasks.cavi.problem import FitProblem
 from tasks.cavi.starts import start
 from tasks.cavi.statistics import gather
-from tasks.cavi.updates import bound, responsibilities, update_globals
+from tasks.cavi.summary import summarise
+from tasks.cavi.updates import evidence_terms, update_globals
 
 LEGENDRE = np.polynomial.legendre.leggauss(300)
 
@@ -29,7 +35,7 @@ def problem(generator, most=8, learned=False):
     constants = Constants(*generator.lognormal(0, 1, 4).tolist())
     pi = generator.dirichlet(np.full(k, 2.0))
     weights = DirichletWeights(generator.lognormal()) if learned else FixedWeights(tuple(pi))
-    model = Model(constants, generator.normal(0, 2, d), weights)
+    model = EpicentreModel(constants, generator.normal(0, 2, d), weights)
     return model, Events(generator.normal(0, 3, (n, d)), generator.poisson(4, n).astype(float)), k
 
 
@@ -39,12 +45,12 @@ def base(events):
 
 def random_posterior(generator, model, k):
     d = len(model.nu)
-    q = Posterior(
+    q = VariationalPosterior(
         Gaussian(generator.normal(0, 3, (1, k, d)), generator.lognormal(0, 1, (1, k))),
         Gamma(generator.lognormal(1, 1, (1, k)), generator.lognormal(0, 1, (1, k))),
         model.weights.posterior(np.zeros((1, k))),
     )
-    return Posterior(q.mu, q.lam, q.pi)
+    return VariationalPosterior(q.mu, q.lam, q.pi)
 
 
 def log_marginal(model, x, s):
@@ -122,8 +128,8 @@ def test_elbo_is_that_of_brute_force_integration(seed):
     z = gather(model, q, [events])
     other = random_posterior(generator, model, k)
     r = responsibilities(model, q, events)[0]
-    found = bound(model, other, z, base(events)).elbo[0]
-    assert found == pytest.approx(brute_force_elbo(model, events, other, r), rel=1e-8, abs=1e-8)
+    elbo = evidence_terms(model, other, z, base(events)).elbo[0]
+    assert elbo == pytest.approx(brute_force_elbo(model, events, other, r), rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("learned", [False, True])
@@ -161,7 +167,7 @@ def test_elbo_never_falls_in_any_coordinate_update_of_1000_random_problems():
         for _ in range(5):
             z = gather(model, q, [events])
             for update, after in coordinate_updates(model, q, z):
-                terms = bound(model, after, z, summary.log_base)
+                terms = evidence_terms(model, after, z, summary.log_base)
                 assert terms.elbo[0] >= last - 1e-13 * terms.magnitude[0], (number, update)
                 last = terms.elbo[0]
             q = after
@@ -173,16 +179,22 @@ def test_updates_are_stationary_points_of_the_bound():
     model, events, k = problem(generator, most=30, learned=True)
     z = gather(model, random_posterior(generator, model, k), [events])
     best = update_globals(model, z)
-    top = bound(model, best, z, 0.0).elbo[0]
+    top = evidence_terms(model, best, z, 0.0).elbo[0]
     for scale in (0.99, 1.01):
         moved = (
-            Posterior(Gaussian(best.mu.mean + scale - 1, best.mu.precision), best.lam, best.pi),
-            Posterior(Gaussian(best.mu.mean, best.mu.precision * scale), best.lam, best.pi),
-            Posterior(best.mu, Gamma(best.lam.shape * scale, best.lam.rate), best.pi),
-            Posterior(best.mu, Gamma(best.lam.shape, best.lam.rate * scale), best.pi),
-            Posterior(best.mu, best.lam, Dirichlet(scale * (model.weights.concentration + z.n))),
+            VariationalPosterior(
+                Gaussian(best.mu.mean + scale - 1, best.mu.precision), best.lam, best.pi
+            ),
+            VariationalPosterior(
+                Gaussian(best.mu.mean, best.mu.precision * scale), best.lam, best.pi
+            ),
+            VariationalPosterior(best.mu, Gamma(best.lam.shape * scale, best.lam.rate), best.pi),
+            VariationalPosterior(best.mu, Gamma(best.lam.shape, best.lam.rate * scale), best.pi),
+            VariationalPosterior(
+                best.mu, best.lam, Dirichlet(scale * (model.weights.concentration + z.n))
+            ),
         )
-        assert all(bound(model, q, z, 0.0).elbo[0] < top for q in moved)
+        assert all(evidence_terms(model, q, z, 0.0).elbo[0] < top for q in moved)
 
 
 def test_posterior_objects_agree_with_scipy():
@@ -204,11 +216,11 @@ def test_kernel_agrees_with_responsibilities_written_out():
     """Far from the origin and for uneven block lengths, entropies and all sums."""
     generator = np.random.default_rng(5)
     for n in (1, 31, 512, 1337, 20_000):
-        model = Model(Constants(0.7, 0.01), np.array([1e4, 0.0]), DirichletWeights(0.5))
+        model = EpicentreModel(Constants(0.7, 0.01), np.array([1e4, 0.0]), DirichletWeights(0.5))
         x = generator.normal(0, 3, (n, 2)) + model.nu
         events = Events(x, generator.poisson(9, n).astype(float))
         spread = generator.normal(0, 3, (2, 3, 2))
-        q = Posterior(
+        q = VariationalPosterior(
             Gaussian(model.nu + spread, np.full((2, 3), 2.0)),
             Gamma(generator.lognormal(2, 1, (2, 3)), np.ones((2, 3))),
             Dirichlet(generator.lognormal(0, 1, (2, 3))),
@@ -226,10 +238,10 @@ def test_kernel_agrees_with_responsibilities_written_out():
 
 def test_exponentials_are_numpys_to_two_units_in_the_last_place():
     values = np.concatenate([np.linspace(-708, 1, 100_001), [0.0, -0.0, -1e-300]])
-    found, room = values.copy(), np.empty_like(values)
-    exponentials(found, room, room.view(np.int64))
-    assert np.abs(found - np.exp(values)).max() <= 2 * np.spacing(np.e)
-    assert (np.abs(found - np.exp(values)) <= 2 * np.spacing(np.exp(values))).all()
+    powers, room = values.copy(), np.empty_like(values)
+    exponentials(powers, room, room.view(np.int64))
+    assert np.abs(powers - np.exp(values)).max() <= 2 * np.spacing(np.e)
+    assert (np.abs(powers - np.exp(values)) <= 2 * np.spacing(np.exp(values))).all()
 
 
 def test_a_fall_of_the_elbo_is_a_defect(monkeypatch):
@@ -238,7 +250,7 @@ def test_a_fall_of_the_elbo_is_a_defect(monkeypatch):
     summary = summarise(InMemory(events), generator)
     first = start(model, summary, k, [generator])
     monkeypatch.setattr(
-        "tasks.cavi.fitting.update_globals", lambda model, z: random_posterior(generator, model, k)
+        "tasks.cavi.ascent.update_globals", lambda model, z: random_posterior(generator, model, k)
     )
     with pytest.raises(ArithmeticError, match="the ELBO fell"):
-        ascend(Problem(model, InMemory(events), summary), first, 99, 100, 0.0)
+        ascend(Streaming(99, 100), FitProblem(model, InMemory(events), summary), first)

@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT
 from doubles import Bomb
 
-from callbacks.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
 from elbolab.errors import UserError
 from lightning_modules.checkpoints import read_checkpoint
 from lightning_modules.vae import VAE
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_another_model_names_the_weight(tmp_path):
 
 WRITER = """
 import sys, torch
-from callbacks.checkpoints import SafeCheckpointIO
+from callbacks.run.checkpoints import SafeCheckpointIO
 io, number = SafeCheckpointIO(), 0
 while True:
     number += 1

@@ -170,7 +170,10 @@ FIT = ["fit", *GLYPHS, *SMALL]
     ("typed", "message"),
     [
         (["fit"], "no data and model given: name a configuration, such as --config"),
-        (["predict", *GLYPHS, "--num_samples", "0"], "num_samples: "),
+        (
+            ["predict", *GLYPHS, "--num_samples", "0"],
+            "num_samples must be a whole number of at least 1",
+        ),
         ([*FIT, "--run_dir", "/dev/null/run"], "cannot write to /dev/null/run: Not a directory"),
         (["fti"], "no command 'fti'. Did you mean 'fit'?"),
         ([*FIT, "--model.latent_dim", "0"], "latent_dim must be at least 1, got 0"),
@@ -181,7 +184,7 @@ FIT = ["fit", *GLYPHS, *SMALL]
         ([*FIT, "--model.prior", "StandardPrior"], "Did you mean 'StandardNormalPrior'?"),
         (
             [*FIT, "--data", "datamodules.mnist.MNISTDatamodule"],
-            "Did you mean 'datamodules.mnist.MNISTDataModule'?",
+            "no class 'MNISTDatamodule'. Did you mean 'MNISTDataModule'?",
         ),
         (["fit", "--config", "configs/vea.yaml"], "Did you mean 'configs/vae.yaml'?"),
         ([*FIT, "--trainer.accelerator", "gpuu"], "gpuu"),
@@ -230,7 +233,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_does_not_run(workplace, cap
 
 
 def test_a_picture_that_the_model_cannot_give_is_refused_by_name(workplace, capsys):
-    options = ["--trainer.callbacks+=callbacks.pictures.SampleGrid", "--model", "doubles.Mute"]
+    options = ["--trainer.callbacks+=SampleGrid", "--model", "doubles.Mute"]
     typed = ["fit", "--data", "GlyphDataModule", *SMALL[:10], *SMALL[14:], *options]
     assert "SampleGrid needs a module with sample(); Mute has none" in refused(typed, capsys)
 

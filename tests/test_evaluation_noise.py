@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import Trainer
 from scipy.stats import kstest
 
-from callbacks.elbo import ElboMonitor
+from callbacks.monitors.elbo import ElboMonitor
 from datamodules.tensor_batches import TensorBatches
 from elbolab.errors import UserError
 from lightning_modules.functional.bounds import ImportanceWeighted

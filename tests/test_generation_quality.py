@@ -14,8 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 from test_ddp import TWO, command
 
 import cli
-from callbacks.accuracy import ClassMetric
-from callbacks.generation_quality import GenerationQuality, frechet_distance
+from callbacks.monitors.accuracy import ClassMetric
+from callbacks.monitors.generation_quality import GenerationQuality, frechet_distance
 from elbolab.errors import UserError
 from lightning_modules.classifier import DigitClassifier
 from lightning_modules.functional.sample_quality import coverage, recall
@@ -100,7 +100,10 @@ def test_a_label_beyond_the_classes_is_named():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"num_samples": 10}, "more than 10"), ({"guidance": [float("nan")]}, "guidance must be at least -1, got nan")],
+    [
+        ({"num_samples": 10}, "num_samples must be above 10"),
+        ({"guidance": [float("nan")]}, "guidance must be at least -1, got nan"),
+    ],
 )
 def test_impossible_judgements_are_refused(options, message):
     with pytest.raises(UserError, match=message):

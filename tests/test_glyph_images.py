@@ -1,7 +1,5 @@
 """The embedded pictures of characters: reproducible, framed like MNIST, and readable."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
@@ -9,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import glyph_images
-from datamodules.glyph_images import DIGITS, IMAGE_SIZE, LETTERS, render_glyphs
+from datamodules.glyph_images import DIGITS, LETTERS, render_glyphs
+from datamodules.glyph_templates import IMAGE_SIZE, glyph_templates
+from elbolab.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def test_the_number_of_threads_changes_no_byte() -> None:
     results = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        glyph_images._build_bank.cache_clear()  # the templates too must not depend on the threads
+        glyph_templates.cache_clear()  # the templates too must not depend on the threads
         results.append(render_glyphs(DIGITS, 5000, seed=3))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
@@ -159,15 +158,15 @@ def test_a_classifier_reads_unseen_digits(digits: tuple[Tensor, Tensor]) -> None
     ("characters", "count", "message"),
     [
         ("", 1, "characters is empty: name at least one"),
-        ("0120", 1, "characters='0120' repeats '0': name each character once"),
+        ("0120", 1, "characters '0120' repeat '0': name each of them once"),
         ("0漢", 1, "draws the character '漢': choose letters or digits"),
         ("0 ", 1, "draws the character ' ': choose letters or digits"),
-        (DIGITS, -1, "count=-1 is negative: ask for zero images or more"),
+        (DIGITS, -1, "count must be at least 0, got -1"),
     ],
 )
 def test_an_impossible_request_names_the_value_and_the_remedy(
     characters: str, count: int, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
+    with pytest.raises(UserError, match=re.escape(message)) as error:
         render_glyphs(characters, count, seed=0)
     assert "\n" not in str(error.value)

@@ -115,7 +115,11 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused():
             torch.zeros(3),
             r"\(N, c, h, w\), got \(3, 2, 2\)",
         ),
-        (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(4), "3 images but 4 labels"),
+        (
+            torch.zeros(3, 1, 2, 2, dtype=torch.uint8),
+            torch.zeros(4).long(),
+            "3 images but 4 labels",
+        ),
     ],
     ids=["float", "NaN", "rank", "count"],
 )

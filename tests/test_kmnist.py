@@ -10,9 +10,9 @@ from conftest import write_idx
 
 import cli
 from datamodules.anomaly import MNISTAgainstKMNIST
-from datamodules.kmnist import KMNISTDataModule
+from datamodules.mnist import KMNISTDataModule
+from elbolab.batches import Origin
 from elbolab.errors import UserError
-from elbolab.origin import Origin
 
 
 @pytest.fixture

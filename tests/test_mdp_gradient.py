@@ -8,30 +8,24 @@ import torch
 from test_mdp_solvers import random_process
 
 from elbolab.errors import UserError
+from tasks.mdp.baselines import LearnedValue, LeaveOneOutReturn, MeanReturn, NoReturnBaseline
 from tasks.mdp.environment import space_exploration
-from tasks.mdp.learners import (
-    ExactGradient,
-    LearnedValue,
-    LeaveOneOut,
-    NoBaseline,
-    Problem,
-    Reinforce,
-    RunningMean,
-)
-from tasks.mdp.reinforce import empirical_visits, estimates, returns
-from tasks.mdp.rollouts import roll_environment, roll_model, state_encoder
-from tasks.mdp.softmax import (
-    complex_step,
+from tasks.mdp.exact import complex_step, objective, theorem_gradient, visits
+from tasks.mdp.learners import ExactGradient, LearningProblem, Reinforce
+from tasks.mdp.learning import exact_objective
+from tasks.mdp.model import MDP
+from tasks.mdp.policy_gradient import (
+    empirical_visits,
+    estimates,
     fisher,
     natural_direction,
-    objective,
     policy_of,
-    theorem_gradient,
-    visits,
+    returns,
 )
-from tasks.mdp.solvers import PolicyIteration
+from tasks.mdp.rollouts import roll_environment, roll_model, state_encoder
+from tasks.mdp.solution import solve
 
-BASELINES = [NoBaseline(), RunningMean(), LearnedValue(), LeaveOneOut()]
+BASELINES = [NoReturnBaseline(), MeanReturn(), LearnedValue(), LeaveOneOutReturn()]
 THETA = np.array([[0.3, -0.2], [0.4, -0.6], [0.0, 0.0]])
 
 
@@ -49,7 +43,9 @@ def by_autograd(mdp, theta):
 
 def problem_of(mdp, seed=0):
     generator = np.random.default_rng(seed)
-    return Problem(mdp, roll_model(mdp), (mdp.S, mdp.A), mdp.gamma, generator)
+    return LearningProblem(
+        (mdp.S, mdp.A), mdp.gamma, roll_model(mdp), generator, exact_objective(mdp)
+    )
 
 
 @pytest.mark.parametrize("dense", [True, False], ids=["dense", "sparse"])
@@ -97,8 +93,8 @@ def test_every_baseline_takes_out_what_all_actions_earn():
             advantage = baseline.advantage(episodes, returns(episodes, mdp.gamma))
         found = estimates(episodes, mdp.gamma, pi, advantage)
         spread[type(baseline).__name__] = np.sqrt(found.var(axis=0).sum())
-    for name in ("RunningMean", "LearnedValue", "LeaveOneOut"):
-        assert spread[name] < spread["NoBaseline"] / 2
+    for name in ("MeanReturn", "LearnedValue", "LeaveOneOutReturn"):
+        assert spread[name] < spread["NoReturnBaseline"] / 2
 
 
 def test_returns_are_discounted_sums():
@@ -154,7 +150,7 @@ def test_reinforce_learns_with_every_baseline(baseline):
     mdp = space_exploration()
     learner = Reinforce(updates=100, episodes=10, seeds=5, baseline=baseline)
     curves = learner.learn(problem_of(mdp))
-    best = mdp.start @ PolicyIteration().solve(mdp).v
+    best = mdp.start @ solve(mdp).v
     assert curves.objective.shape == (101, 5)
     assert curves.norm.shape == (100, 5)
     gap = best - curves.objective
@@ -174,7 +170,7 @@ def test_learning_is_seeded():
 def test_an_environment_without_a_table_is_rolled_step_by_step():
     """The same process by its table and by its environment, seed 0; four standard errors."""
     mdp = space_exploration(0.8)
-    env = gymnasium.make("SpaceExploration-v0")
+    env = gymnasium.make("tasks.environments:SpaceExploration-v0")
     pi, generator = policy_of(THETA)[None], np.random.default_rng(0)
     means = []
     for roll, count in ((roll_model(mdp), 4000), (roll_environment(env, 0.8), 1000)):
@@ -183,6 +179,24 @@ def test_an_environment_without_a_table_is_rolled_step_by_step():
     (one, e1), (two, e2) = means
     assert abs(one - two) < 4 * np.hypot(e1, e2)
     assert abs(one - by_autograd(mdp, THETA)[0]) < 4 * e1
+
+
+def test_episodes_may_all_end_before_they_begin():
+    """One start in a million is alive: an update in which none is changes nothing."""
+    P = np.array([[[0.5, 0.5]], [[0.0, 1.0]]])
+    mdp = MDP(P, [[1.0], [0.0]], 0.5, terminal=[1], start=[1e-6, 1])
+    episodes = roll_model(mdp)(np.ones((1, 2, 1)), 5, np.random.default_rng(0))
+    assert not episodes.alive.any()
+    assert not episodes.rewards.any()
+    for baseline in BASELINES:
+        curves = Reinforce(updates=3, seeds=2, baseline=baseline).learn(problem_of(mdp))
+        assert not curves.theta.any()
+
+
+@pytest.mark.parametrize("options", [{"natural": True, "damping": 1e-12}, {"rate": 1e6}])
+def test_extreme_options_stay_finite(options):
+    learner = ExactGradient(updates=50, **options)
+    assert np.isfinite(learner.learn(problem_of(space_exploration())).theta).all()
 
 
 def test_observations_made_of_discrete_parts_are_numbered():
@@ -198,12 +212,12 @@ def test_observations_made_of_discrete_parts_are_numbered():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Reinforce(rate=0), "learner.rate must be positive"),
-        (lambda: Reinforce(damping=-1), "learner.damping must be positive"),
+        (lambda: Reinforce(rate=0), "learner.rate must be in"),
+        (lambda: Reinforce(damping=-1), "learner.damping must be in"),
         (lambda: Reinforce(episodes=0), "learner.episodes must be at least 1"),
         (lambda: ExactGradient(updates=0), "learner.updates must be at least 1"),
-        (lambda: LearnedValue(rate=2), "learner.baseline.rate must lie"),
-        (lambda: Reinforce(episodes=1, baseline=LeaveOneOut()), "LeaveOneOut needs"),
+        (lambda: LearnedValue(rate=2), "learner.baseline.rate must be in"),
+        (lambda: Reinforce(episodes=1, baseline=LeaveOneOutReturn()), "LeaveOneOutReturn needs"),
     ],
 )
 def test_impossible_options_are_refused(make, message):

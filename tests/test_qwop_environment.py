@@ -11,9 +11,8 @@ from conftest import ROOT
 from gymnasium.utils.env_checker import check_env
 
 from elbolab.errors import UserError
-from tasks.qwop import simulate
-from tasks.qwop.plan_files import best_plan
-from tasks.qwop.simulator import trace
+from tasks.qwop.files import best_plan
+from tasks.qwop.simulator import simulate, trace_plan
 
 
 def plans():
@@ -35,7 +34,7 @@ def roll_out(env, plan):
 
 @pytest.fixture
 def env():
-    made = gymnasium.make("tasks.qwop:QWOP-v0", render_mode="rgb_array")
+    made = gymnasium.make("tasks.environments:QWOP-v0", render_mode="rgb_array")
     yield made
     made.close()
 
@@ -52,7 +51,7 @@ def test_a_roll_out_ends_at_exactly_the_distance_of_simulate(env):
     for plan in plans():
         _, *steps = roll_out(env, plan)
         _, _, terminated, truncated, info = steps[-1]
-        gait = trace(plan)
+        gait = trace_plan(plan)
         assert info["distance"] == simulate(plan)
         assert sum(step[1] for step in steps) == pytest.approx(simulate(plan) - 0.15)
         assert terminated == gait.fell
@@ -64,7 +63,7 @@ def test_a_roll_out_ends_at_exactly_the_distance_of_simulate(env):
 
 def test_observations_are_what_the_documentation_says(env):
     plan = best_plan()
-    gait = trace(plan)
+    gait = trace_plan(plan)
     for segment, (seen, *_) in enumerate(roll_out(env, plan)):
         points = gait.points[min(10 * segment, len(gait.points) - 1)]
         assert seen.shape == (28,)
@@ -107,15 +106,15 @@ def test_a_step_after_the_end_is_refused(env):
 
 
 def test_an_unknown_render_mode_is_refused():
-    from tasks.qwop import QWOPEnv
+    from tasks.qwop.environment import QWOPEnv
 
     with pytest.raises(UserError, match="render_mode must be rgb_array, human or None, got ascii"):
         QWOPEnv("ascii")
 
 
 def test_a_window_needs_a_display(monkeypatch):
-    monkeypatch.setattr("matplotlib.pyplot.get_backend", lambda: "agg")
-    env = gymnasium.make("QWOP-v0", render_mode="human")
+    monkeypatch.setattr("tasks.qwop.window.plt.get_backend", lambda: "agg")
+    env = gymnasium.make("tasks.environments:QWOP-v0", render_mode="human")
     env.reset()
     with pytest.raises(UserError, match="render_mode human needs a display"):
         env.step(np.zeros(2))
@@ -128,11 +127,11 @@ def test_a_window_shows_every_step_and_is_closed(monkeypatch):
 
     plt.switch_backend("agg")
     waited = []
-    monkeypatch.setattr("matplotlib.pyplot.get_backend", lambda: "tkagg")
+    monkeypatch.setattr("tasks.qwop.window.plt.get_backend", lambda: "tkagg")
     loop = "matplotlib.backend_bases.FigureCanvasBase.start_event_loop"
     monkeypatch.setattr(loop, lambda self, timeout: waited.append(timeout))
-    monkeypatch.setattr("matplotlib.pyplot.show", lambda block: None)
-    env = gymnasium.make("QWOP-v0", render_mode="human")
+    monkeypatch.setattr("tasks.qwop.window.plt.show", lambda block: None)
+    env = gymnasium.make("tasks.environments:QWOP-v0", render_mode="human")
     steps = len(roll_out(env, best_plan())) - 1
     assert len(waited) == steps
     assert plt.fignum_exists("QWOP")
@@ -140,8 +139,17 @@ def test_a_window_shows_every_step_and_is_closed(monkeypatch):
     assert not plt.fignum_exists("QWOP")
 
 
-@pytest.mark.parametrize("order", ["tasks.qwop, gymnasium", "gymnasium, tasks.qwop"])
-def test_importing_the_package_registers_it_in_either_order(order):
-    program = f"import {order}; gymnasium.make('QWOP-v0')"
+@pytest.mark.parametrize(
+    "order", ["tasks.environments, gymnasium", "gymnasium, tasks.environments"]
+)
+@pytest.mark.parametrize("name", ["QWOP-v0", "SpaceExploration-v0"])
+def test_importing_their_module_makes_environments_known_in_either_order(order, name):
+    program = f"import {order}; gymnasium.make('{name}').reset()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_named_before_the_environment_need_not_be_imported():
+    program = "import gymnasium; gymnasium.make('tasks.environments:QWOP-v0').reset()"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

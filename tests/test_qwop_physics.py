@@ -7,19 +7,18 @@ import pytest
 import qwop_fast
 
 from elbolab.errors import UserError
+from tasks.qwop.body import POINTS, World
 from tasks.qwop.physics import (
     ALIVE,
     COMMANDS,
     DISTANCE,
     HEAD,
     LANES,
-    POINTS,
-    World,
     advance,
     arctan2,
     initial_state,
 )
-from tasks.qwop.simulator import simulate, simulate_batch, trace
+from tasks.qwop.simulator import simulate, simulate_batch, trace_plan
 
 CHECK = """
 -0.704145 0.918923 0.601930 -0.854984 -0.732656 -0.954028 0.183273 0.329492 0.881201 0.996588
@@ -105,13 +104,13 @@ def test_a_distance_is_the_same_alone_in_any_batch_and_on_any_number_of_threads(
     together = simulate_batch(plans, threads)
     np.testing.assert_array_equal(together, [simulate(plan) for plan in plans])
     np.testing.assert_array_equal(together[::-7], simulate_batch(plans[::-7], threads))
-    np.testing.assert_array_equal(together, [trace(plan).distance for plan in plans])
+    np.testing.assert_array_equal(together, [trace_plan(plan).distance for plan in plans])
 
 
 def test_a_trajectory_begins_at_rest_and_ends_with_a_fall_or_after_200_steps():
     start = [(0, 1), (0, 0.5), (-0.25, 0), (0.25, 0.5), (0.25, 0), (0.15, 1.9)]
     for plan in random_plans(50):
-        gait = trace(plan)
+        gait = trace_plan(plan)
         np.testing.assert_array_equal(gait.points[0], start)
         assert gait.points[-1, HEAD, 0] == gait.distance
         low = gait.points[:-1, [0, HEAD], 1].min(1) <= 0
@@ -199,7 +198,7 @@ def test_damping_takes_energy_and_friction_stops_a_foot():
     for _ in range(500):
         advance(state, 1.0, LIMP._replace(damping=1.0))
     assert energy(state) < before
-    gait = trace(CHECK_PLAN)
+    gait = trace_plan(CHECK_PLAN)
     foot = gait.points[:, 2]
     grounded = (foot[:-1, 1] <= 0) & (foot[1:, 1] == 0)
     assert grounded.any()

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from elbolab.errors import UserError
-from tasks.qwop.executors import ThisProcess, evaluate, open_executor
-from tasks.qwop.optimisers import CMAES, CoordinateSearch, GeneticAlgorithm, RandomSearch
-from tasks.qwop.searches import Search, cross_over, mutate, replace_by
+from tasks.qwop.executors import ThisProcess, evaluate_plans, open_executor
+from tasks.qwop.files import load_told, save_told
+from tasks.qwop.options import CMAES, CoordinateSearch, GeneticAlgorithm, Optimiser, RandomSearch
+from tasks.qwop.searches import begin_search, cross_over, mutate, replace_by
 from tasks.qwop.simulator import simulate_batch
-from tasks.qwop.study import Run, load_told, rounds, save_told
+from tasks.qwop.study import SearchRun, rounds
 
 OPTIMISERS = [
     GeneticAlgorithm(),
@@ -27,8 +28,11 @@ def named(optimiser):
 
 
 def begin(optimiser, seed=0, budget=500, patience=math.inf):
-    search = optimiser.search(np.random.default_rng(seed))
-    return Run(type(optimiser).__name__, seed, {}, search, budget, patience)
+    search, asks = (
+        begin_search(optimiser, np.random.default_rng(seed)),
+        optimiser.asks_per_iteration,
+    )
+    return SearchRun(type(optimiser).__name__, seed, {}, search, budget, patience, asks)
 
 
 def work(runs, evaluation=simulate_batch):
@@ -45,14 +49,13 @@ def bowl(plans):
 @pytest.mark.parametrize("optimiser", OPTIMISERS, ids=named)
 def test_same_seed_same_search_and_plans_within_the_bounds(optimiser):
     for seed in (0, 1):
-        searches = [optimiser.search(np.random.default_rng(seed)) for _ in range(2)]
+        searches = [begin_search(optimiser, np.random.default_rng(seed)) for _ in range(2)]
+        one, two = (next(search) for search in searches)
         for _ in range(10):
-            one, two = (search.ask() for search in searches)
             np.testing.assert_array_equal(one, two)
             assert np.abs(one).max() <= 1
             assert one.shape[1] == 40
-            for search in searches:
-                search.tell(one, simulate_batch(one))
+            one, two = (search.send(simulate_batch(one)) for search in searches)
 
 
 def test_cma_leaves_the_global_generator_alone():
@@ -69,12 +72,10 @@ def test_cma_finds_the_bottom_of_a_bowl():
 
 
 def test_cma_begins_again_with_a_larger_population_when_nothing_changes():
-    search = CMAES(population=10, restart_growth=2).search(np.random.default_rng(0))
-    sizes = []
+    search = begin_search(CMAES(population=10, restart_growth=2), np.random.default_rng(0))
+    sizes = [len(next(search))]
     while len(set(sizes)) < 3:
-        plans = search.ask()
-        sizes.append(len(plans))
-        search.tell(plans, np.zeros(len(plans)))
+        sizes.append(len(search.send(np.zeros(sizes[-1]))))
         assert len(sizes) < 500
     assert sorted(set(sizes)) == [10, 20, 40]
 
@@ -114,19 +115,23 @@ def test_replacement_copies_the_best_plan_at_its_rate():
 
 def test_coordinate_search_moves_one_gene_a_step_at_a_time_and_gets_stuck_at_the_best():
     """On the bowl every gene ends within half a step of 0.3, as a grid of that step allows."""
-    search = CoordinateSearch(step=0.125).search(np.random.default_rng(0))
-    known = None
-    while not search.finished:
-        plans = search.ask()
+    search = begin_search(CoordinateSearch(step=0.125), np.random.default_rng(0))
+    plans, known, asked = next(search), None, 0
+    while plans is not None:
         if known is not None:
             assert len(plans) == 2
             assert (plans != known).sum(1).max() <= 1
         distances = bowl(plans)
         if known is None or distances.max() > bowl(known[None])[0]:
             known = plans[distances.argmax()]
-        search.tell(plans, distances)
+        asked += 1
+        try:
+            plans = search.send(distances)
+        except StopIteration:
+            plans = None
     assert np.abs(known - 0.3).max() <= 0.125 / 2 + 1e-12
-    assert search.iteration < 20
+    assert asked % 40 == 0
+    assert asked < 20 * 40
 
 
 def test_coordinate_search_with_restart_spends_its_budget():
@@ -148,7 +153,7 @@ def test_a_budget_is_kept_to_the_evaluation_and_the_history_says_so(optimiser):
     (run,) = work([begin(optimiser, budget=477)], evaluation)
     found = np.concatenate(counted)
     assert run.evaluations == len(found) <= 477
-    assert run.search.finished or len(found) == 477
+    assert len(found) == 477 or len(run.ask()) == 0
     ends = [0, *(entry.evaluations for entry in run.history)]
     assert ends[-1] == len(found)
     for start, end, entry in zip(ends, ends[1:], run.history, strict=False):
@@ -196,27 +201,29 @@ def test_a_finished_search_goes_on_with_a_larger_budget():
     assert more.history == long.history
 
 
-class Midpoint(Search):
+class Midpoint(Optimiser):
     """Any optimiser plugs in: this one asks for one plan again and again."""
 
-    def ask(self):
-        return np.zeros((1, 40))
-
-    def tell(self, plans, distances):
-        self.iteration += 1
+    def search(self, noise):
+        while True:
+            yield np.zeros((1, 40))
 
 
 def test_any_optimiser_plugs_in():
-    run = Run("Midpoint", 0, {}, Midpoint(), budget=3)
-    work([run])
+    (run,) = work([begin(Midpoint(), budget=3)])
     assert [entry.evaluations for entry in run.history] == [1, 2, 3]
+
+
+def test_an_optimiser_without_a_search_says_so():
+    with pytest.raises(UserError, match="optimiser Optimiser has no method search"):
+        begin(Optimiser())
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 def test_chunks_change_nothing(chunk):
     plans = np.random.default_rng(0).uniform(-1, 1, (50, 40))
     with open_executor("local", None) as executor:
-        np.testing.assert_array_equal(evaluate(plans, executor, chunk), simulate_batch(plans))
+        np.testing.assert_array_equal(evaluate_plans(plans, executor, chunk), simulate_batch(plans))
 
 
 def test_this_process_hands_on_results_and_errors():
@@ -226,20 +233,29 @@ def test_this_process_hands_on_results_and_errors():
         executor.submit(operator.truediv, 1, 0).result()
 
 
+NAN, INF = math.nan, math.inf
+
+
 @pytest.mark.parametrize(
-    ("optimiser", "message"),
+    ("optimiser", "options", "message"),
     [
-        (GeneticAlgorithm(population=0), "population must be at least 1, got 0"),
-        (GeneticAlgorithm(mutation=1.5), "mutation is a probability"),
-        (GeneticAlgorithm(crossover=-0.1), "crossover is a probability"),
-        (GeneticAlgorithm(replacement=math.nan), "replacement is a probability"),
-        (CoordinateSearch(step=0), r"step must be in \(0, 2\], got 0"),
-        (RandomSearch(population=0), "population must be at least 1"),
-        (CMAES(population=1), "population must be at least 2"),
-        (CMAES(sigma=0), "sigma must be positive"),
-        (CMAES(restart_growth=0.5), "restart_growth must be in"),
+        (GeneticAlgorithm, {"population": 0}, "population must be at least 1, got 0"),
+        (GeneticAlgorithm, {"mutation": 1.5}, r"mutation must be in \[0, 1\], got 1.5"),
+        (GeneticAlgorithm, {"crossover": -0.1}, r"crossover must be in \[0, 1\], got -0.1"),
+        (GeneticAlgorithm, {"replacement": NAN}, r"replacement must be in \[0, 1\], got nan"),
+        (GeneticAlgorithm, {"mutation": INF}, "mutation must be finite"),
+        (CoordinateSearch, {"step": 0}, r"step must be in \(0, 2\], got 0"),
+        (CoordinateSearch, {"step": NAN}, r"step must be in \(0, 2\], got nan"),
+        (CoordinateSearch, {"step": 2.1}, r"step must be in \(0, 2\], got 2.1"),
+        (RandomSearch, {"population": 0}, "population must be at least 1"),
+        (CMAES, {"population": 1}, "population must be at least 2"),
+        (CMAES, {"sigma": 0}, "sigma must be above 0"),
+        (CMAES, {"sigma": INF}, "sigma must be finite and above 0"),
+        (CMAES, {"sigma": NAN}, "sigma must be above 0, got nan"),
+        (CMAES, {"restart_growth": 0.5}, r"restart_growth must be in \[1, 10\), got 0.5"),
+        (CMAES, {"restart_growth": NAN}, r"restart_growth must be in \[1, 10\), got nan"),
     ],
 )
-def test_impossible_settings_are_refused(optimiser, message):
+def test_impossible_settings_are_refused(optimiser, options, message):
     with pytest.raises(UserError, match=message):
-        optimiser.check()
+        optimiser(**options)

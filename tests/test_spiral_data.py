@@ -102,33 +102,6 @@ def test_points_are_split_once_into_disjoint_parts(tmp_path):
     assert {tuple(r) for (b,) in data.train_dataloader() for r in b.tolist()} == parts["train"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.csv", "x,y\n1,2\n", "line 1 is no pair of numbers: 'x,y'"),
-        ("a.csv", "1,2\n3,four\n", "line 2 is no pair of numbers: '3,four'"),
-        ("a.csv", "1\n2\n", "line 1 has 1 columns, wanted two"),
-        ("a.csv", "1,2,3\n", "line 1 has 3 columns"),
-        ("a.csv", "1,2\nnan,4\n", "row 2 is not finite"),
-        ("a.csv", "1,2\n3,inf\n", "row 2 is not finite"),
-        ("a.csv", "", "holds no points"),
-        ("a.csv", "\n\n", "holds no points"),
-        ("a.csv", "1,2\n3,4\n", "2 points leave none to validate or test on"),
-        ("a.npy", np.zeros((5, 1)), "wanted two columns"),
-        ("a.npy", np.zeros(5), "wanted two columns"),
-        ("a.npy", np.zeros((0, 2)), "holds no points"),
-        ("a.npy", np.array([["a", "b"]]), "wanted numbers, got <U1"),
-        ("a.npy", "no array", "is damaged or no .npy file"),
-        ("a.txt", "1,2", "must be in a .csv or .npy file"),
-    ],
-)
-def test_what_is_no_set_of_points_is_refused(tmp_path, name, content, message):
-    with pytest.raises(UserError, match=message) as refusal:
-        FilePointsDataModule(str(written(tmp_path / name, content)))
-    assert "\n" not in str(refusal.value)
-    assert name in str(refusal.value)
-
-
 def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     written(tmp_path / "points.csv", "1,2")
     with pytest.raises(UserError, match=r"no file .*point.csv. Did you mean '.*points.csv'\?"):
@@ -142,5 +115,5 @@ def test_points_far_from_noise_give_a_warning(tmp_path):
 
 def test_impossible_shares_are_refused(tmp_path):
     path = written(tmp_path / "a.npy", np.zeros((50, 2)))
-    with pytest.raises(UserError, match="val_share must be between 0 and 0.5, got 0.7"):
+    with pytest.raises(UserError, match=r"val_share must be in \(0, 0.5\), got 0.7"):
         FilePointsDataModule(str(path), val_share=0.7)

@@ -12,7 +12,7 @@ from conftest import ROOT
 from PIL import Image
 
 import cli
-from callbacks.hyvarinen import LevelMetric
+from callbacks.monitors.hyvarinen import LevelMetric
 from elbolab.errors import UserError
 from lightning_modules.functional.samplers import HeunFlow
 from lightning_modules.functional.schedule import LinearSchedule
@@ -30,8 +30,8 @@ QUICK = [
 ]
 """Options that shrink the spiral experiment to 15 steps an epoch and 30 levels."""
 
-METRICS = ["callbacks.hyvarinen.HyvarinenMonitor", "callbacks.spiral_quality.SpiralQuality"]
-BEST = "callbacks.checkpoints.BestCheckpoint"
+METRICS = ["HyvarinenMonitor", "SpiralQuality"]
+BEST = "BestCheckpoint"
 
 
 def callbacks(*more: str) -> list[str]:
@@ -209,16 +209,14 @@ def test_any_sampler_takes_any_grid_from_the_command_line(workplace):
 
 
 def test_every_picture_is_drawn(workplace):
-    chosen = ["callbacks.score_field.ScoreField", "callbacks.trajectory.ScoreTrajectories",
-              "callbacks.spiral_activations.ReluAgainstSilu"]  # fmt: skip
+    chosen = ["ScoreFieldPicture", "ScoreTrajectories"]
     given = json.loads(callbacks(*chosen)[1])
     given[3]["init_args"] = {"levels": [2, 30], "arrows": 5}
     given[4]["init_args"] = {"num_points": 20, "frames": 4, "snapshots": 3}
-    given[5]["init_args"] = {"steps": 21, "level": 5}
     typed = [*FIT[:-1], json.dumps(given), "--run_dir", "out", "--trainer.max_epochs", "1"]
     assert cli.main(typed) == 0
     drawn = {path.name for path in Path("out/images").iterdir()}
-    names = ["forward_process", "loss_curve", "no_score_walk", "noise_bands", "relu_against_silu"]
+    names = ["forward_process", "loss_curve", "no_score_walk", "noise_bands"]
     names += ["reverse_trajectory", "samples_compared", "score_field"]
     assert drawn == {f"{name}.png" for name in names} | {"reverse_trajectory.gif"}
     with Image.open("out/images/reverse_trajectory.gif") as film:

@@ -19,8 +19,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from elbolab.errors import UserError
 from elbolab.pictures import new_figure
 from elbolab.run_directory import RunDirectory
-from tasks.base import GROUP, TaskContext, TaskResult, installed_tasks, write_result
+from tasks.base import TaskContext, TaskResult
 from tasks.command import _run, main
+from tasks.plugins import GROUP, installed_tasks
+from tasks.recording import write_result
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = Path(__file__).parent / "plugin_project"
@@ -77,7 +79,7 @@ def test_empty_list_says_so(
 
 def test_two_tasks_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [EntryPoint("dice", f"{package}:Dice", GROUP) for package in ("ours", "theirs")]
-    monkeypatch.setattr("tasks.base.entry_points", lambda group: entries)
+    monkeypatch.setattr("tasks.plugins.entry_points", lambda group: entries)
     with pytest.raises(UserError, match=r"'dice', ours:Dice and theirs:Dice"):
         installed_tasks()
 
@@ -166,34 +168,6 @@ def test_two_tasks_started_at_once_get_different_directories(
     assert "tiny/pi" in metrics("runs/tiny-2")
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["tny"], "no task 'tny'. Did you mean 'tiny'?"),
-        (["--seed", "1"], "no task '--seed'"),
-        (["broken"], "no_such_package"),
-        (["notask"], "no class with a method 'run'"),
-        (["tiny", "--darts", "0"], "darts must be at least 1, not 0"),
-        (["tiny", "--board", "missing"], "no board"),
-        (["tiny", "--board", "missing", "--run_dir", "a/b/c"], "no board"),
-        (["tiny", "--run_dir", "file/out"], "cannot create run directory file/out"),
-        (["tiny", "--dart", "3"], "unknown option --dart. Did you mean '--darts'?"),
-        (["tiny", "--darts", "three"], "three"),
-        (["tiny", "--config", "none.yaml"], "none.yaml"),
-        (["tiny", "--config"], "--config"),
-        (["tiny", "--config", "{drats: 3}"], "unknown option 'drats'. Did you mean"),
-        (["tiny", "stray"], "stray"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(here: Path, args: list[str], message: str) -> None:
-    Path("file").touch()
-    with pytest.raises(UserError) as caught:
-        main(args)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert [path.name for path in here.iterdir()] == ["file"]
-
-
 def test_help_shows_the_options_of_the_constructor(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,15 +183,29 @@ def test_help_shows_the_options_of_the_constructor(
 
 
 def test_a_parameter_named_like_a_common_option_is_a_defect_of_the_task(here: Path) -> None:
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(UserError, match="'seed', which is an option of every task: rename it"):
         main(["greedy"])
 
 
-@pytest.mark.parametrize("write", [False, True])
-def test_ctrl_c_keeps_what_was_written_and_nothing_else(here: Path, write: bool) -> None:
-    program = "import sys, tasks.command; sys.exit(tasks.command.main(sys.argv[1:]))"
+def stopped(*typed: str, by: signal.Signals, deaf: bool = False) -> tuple[int, str]:
+    """Starts a task in a process of its own and stops it.
+
+    Args:
+        typed: The command line.
+        by: The signal.
+        deaf: Whether the process ignores SIGINT from its start, as one in the background of a
+            script does. Set here, so that it does not matter how the suite was started.
+
+    Returns:
+        The exit code and what was said on standard error.
+    """
+    action = "SIG_IGN" if deaf else "default_int_handler"
+    program = (
+        f"import signal, sys; signal.signal(signal.SIGINT, signal.{action});"
+        "import tasks.command; sys.exit(tasks.command.main(sys.argv[1:]))"
+    )
     started = subprocess.Popen(
-        [sys.executable, "-c", program, "slow", f"--write={write}"],
+        [sys.executable, "-c", program, *typed],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -225,9 +213,27 @@ def test_ctrl_c_keeps_what_was_written_and_nothing_else(here: Path, write: bool)
     assert started.stdout is not None
     while "waiting" not in started.stdout.readline():
         assert started.poll() is None
-    started.send_signal(signal.SIGINT)
+    if deaf:
+        started.send_signal(signal.SIGINT)
+    started.send_signal(by)
     _, errors = started.communicate(timeout=30)
-    assert started.returncode == 130
+    return started.returncode, errors
+
+
+@pytest.mark.parametrize(
+    ("by", "deaf", "code"),
+    [
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGTERM, True, 143),
+    ],
+)
+@pytest.mark.parametrize("write", [False, True])
+def test_a_stopped_task_keeps_what_was_written_and_nothing_else(
+    here: Path, write: bool, by: signal.Signals, deaf: bool, code: int
+) -> None:
+    returned, errors = stopped("slow", f"--write={write}", by=by, deaf=deaf)
+    assert returned == code
     assert [line.split()[0] for line in errors.strip().splitlines()] == ["stopped;"]
     assert Path("runs").exists() == write
     if write:
@@ -252,7 +258,7 @@ def test_a_table_of_unequal_columns_is_refused_before_anything_is_written(tmp_pa
         figures={"f": new_figure(1, 1)},
     )
     context = TaskContext(0, RunDirectory(tmp_path))
-    with closing(context), pytest.raises(ValueError, match="shorter"):
+    with closing(context), pytest.raises(ValueError, match="columns differ in length: a 2, b 1"):
         write_result("t", result, context)
     assert not list(tmp_path.iterdir())
 

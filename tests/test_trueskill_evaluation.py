@@ -8,16 +8,16 @@ import pytest
 from tasks.trueskill.closed_form import Chances
 from tasks.trueskill.diagnostics import autocorrelation, bulk_ess, ess, mcse, r_hat
 from tasks.trueskill.evaluation import Forecast, calibration
-from tasks.trueskill.filtering import RunningRatings, one_step_ahead
-from tasks.trueskill.fitting import best_home_advantage, log_evidence
+from tasks.trueskill.filtering import RunningRatings, one_step_ahead, ranks, shuffled_seasons
 from tasks.trueskill.matches import Rules, Season
-from tasks.trueskill.model import Game, Model
-from tasks.trueskill.order import ranks, shuffled_seasons
-from tasks.trueskill.simulation import League, simulate
+from tasks.trueskill.model import RatedMatch, SkillModel
+from tasks.trueskill.options import League
+from tasks.trueskill.preparation import best_home_advantage, season_log_evidence
+from tasks.trueskill.simulation import simulate_league
 
 
 def simulated(seed, league, model):
-    matches, _ = simulate(league, model, np.random.default_rng(seed))
+    matches, _ = simulate_league(league, model, np.random.default_rng(seed))
     return Season.of("simulated", matches, Rules())
 
 
@@ -51,33 +51,33 @@ def test_r_hat_sees_chains_of_other_means_or_widths_and_trends():
 
 def test_evidence_is_the_sum_of_what_was_predicted_and_finds_the_home_advantage():
     """1,520 matches with an advantage of 4 points, seed 7; its standard error is about 0.35."""
-    model = Model(home_advantage=4.0)
+    model = SkillModel(home_advantage=4.0)
     season = simulated(7, League(rounds=8), model)
     priors = [model.prior] * 20
-    predicted = one_step_ahead(RunningRatings(model, priors), season.games)
-    total = sum(math.log(p[1 - g.y]) for p, g in zip(predicted, season.games, strict=True))
-    assert log_evidence(model, priors, season.games) == pytest.approx(total)
-    assert best_home_advantage(Model(), priors, season.games) == pytest.approx(4, abs=1.4)
+    predicted = one_step_ahead(RunningRatings(model, priors), season.rated)
+    total = sum(math.log(p[1 - g.y]) for p, g in zip(predicted, season.rated, strict=True))
+    assert season_log_evidence(model, priors, season.rated) == pytest.approx(total)
+    assert best_home_advantage(SkillModel(), priors, season.rated) == pytest.approx(4, abs=1.4)
 
 
 def test_order_study_shuffles_the_matches_and_nothing_else():
-    model = Model()
+    model = SkillModel()
     season = simulated(8, League(teams=4), model)
     study = shuffled_seasons(
-        model, [model.prior] * 4, season.games, range(30), np.random.default_rng(0)
+        model, [model.prior] * 4, season.rated, range(30), np.random.default_rng(0)
     )
     assert study.means.shape == study.ranks.shape == (30, 4)
     assert (np.sort(study.ranks, 1) == [1, 2, 3, 4]).all()
     assert len(np.unique(study.means[:, 0])) > 20
     assert ranks([3.0, 9.0, 5.0]).tolist() == [3, 1, 2]
     once = shuffled_seasons(
-        model, [model.prior] * 4, [Game(0, 1, 1)], range(5), np.random.default_rng(0)
+        model, [model.prior] * 4, [RatedMatch(0, 1, 1)], range(5), np.random.default_rng(0)
     )
     assert once.spread.max() == 0
 
 
 def test_scores_by_hand():
-    games = [Game(0, 1, 1), Game(0, 1, -1), Game(0, 1, 1)]
+    games = [RatedMatch(0, 1, 1), RatedMatch(0, 1, -1), RatedMatch(0, 1, 1)]
     binary = Forecast.of(
         [Chances(0.8, 0, 0.2), Chances(0.6, 0, 0.4), Chances(0.5, 0, 0.5)], games, False
     )
@@ -86,19 +86,19 @@ def test_scores_by_hand():
     assert binary.log_loss == pytest.approx([-math.log(0.8), -math.log(0.4), math.log(2)])
     assert binary.baselines() == {"always_home_rate": pytest.approx(2 / 3), "random_rate": 0.5}
     assert set(binary.scores()) == {"prediction_rate", "log_loss", "brier"}
-    three = Forecast.of([Chances(0.5, 0.3, 0.2)], [Game(0, 1, 0)], True)
+    three = Forecast.of([Chances(0.5, 0.3, 0.2)], [RatedMatch(0, 1, 0)], True)
     assert three.correct.tolist() == [0]
     assert three.brier == pytest.approx([0.25 + 0.49 + 0.04])
     assert three.random_rate == pytest.approx(1 / 3)
 
 
 def test_calibration_counts_what_happened_in_each_bin():
-    games = [Game(0, 1, 1)] * 3 + [Game(0, 1, -1)]
+    games = [RatedMatch(0, 1, 1)] * 3 + [RatedMatch(0, 1, -1)]
     predicted = [Chances(0.71, 0, 0.29), Chances(0.75, 0, 0.25), Chances(1.0, 0, 0.0)]
-    found = calibration(Forecast.of([*predicted, Chances(0.72, 0, 0.28)], games, False))
-    assert found.count.tolist() == [3, 1]
-    assert found.predicted == pytest.approx([0.7266666, 1.0])
-    assert found.observed == pytest.approx([2 / 3, 1])
-    assert found.high[1] == 1
-    assert found.low[1] == pytest.approx(0.025)  # (α/2)^(1/n) for n of n
-    assert (found.low < found.observed).all()
+    bins = calibration(Forecast.of([*predicted, Chances(0.72, 0, 0.28)], games, False))
+    assert bins.count.tolist() == [3, 1]
+    assert bins.predicted == pytest.approx([0.7266666, 1.0])
+    assert bins.observed == pytest.approx([2 / 3, 1])
+    assert bins.high[1] == 1
+    assert bins.low[1] == pytest.approx(0.025)  # (α/2)^(1/n) for n of n
+    assert (bins.low < bins.observed).all()

@@ -12,16 +12,14 @@ from scipy.stats import multivariate_normal, norm
 from elbolab.errors import UserError
 from tasks.trueskill.closed_form import (
     chances,
-    difference_posterior,
     draw_margin,
     log_probability,
     moment_match,
-    skill_given_difference,
-    skill_given_other,
     skill_posterior_density,
 )
+from tasks.trueskill.gibbs import GibbsSampler
 from tasks.trueskill.messages import match_posteriors
-from tasks.trueskill.model import SIGMA, Model, Rating, check_rating
+from tasks.trueskill.model import SIGMA, RatedMatch, Rating, SkillModel
 from tasks.trueskill.truncation import (
     log_draw_probability,
     log_normal_cdf,
@@ -33,7 +31,7 @@ from tasks.trueskill.truncation import (
 mpmath.mp.dps = 30
 
 WEAK, STRONG = Rating(20, SIGMA**2), Rating(30, SIGMA**2)
-ODD = Model(mu=1, sigma=2, sigma_t=1.7, draw_margin=0.6, home_advantage=0.4)
+ODD = SkillModel(mu=1, sigma=2, sigma_t=1.7, draw_margin=0.6, home_advantage=0.4)
 ONE, TWO = Rating(1.3, 2.1), Rating(0.2, 0.7)
 GRID = np.linspace(-40, 40, 401).tolist()
 SMALLEST = 2.3e-308
@@ -56,9 +54,9 @@ def exact_vw_draw(t, e):
 
 def test_v_and_w_of_a_win_from_minus_40_to_40():
     for u in GRID:
-        for found, exact in zip(vw_win(u), exact_vw_win(u), strict=True):
-            assert math.isfinite(found)
-            assert abs(found - exact) <= 1e-10 * exact + SMALLEST, u
+        for computed, exact in zip(vw_win(u), exact_vw_win(u), strict=True):
+            assert math.isfinite(computed)
+            assert abs(computed - exact) <= 1e-10 * exact + SMALLEST, u
 
 
 @pytest.mark.parametrize("e", [1e-3, 0.1, 1.0, 5.0])
@@ -83,7 +81,7 @@ def test_normal_distribution_function_and_its_logarithm():
 
 
 def test_the_textbook_match():
-    winner, loser = moment_match(Model(), WEAK, STRONG, +1)
+    winner, loser = moment_match(SkillModel(), WEAK, STRONG, +1)
     assert winner.mean == pytest.approx(26.1826, abs=1e-4)
     assert loser.mean == pytest.approx(23.8174, abs=1e-4)
     assert winner.std == pytest.approx(7.1992, abs=1e-4)
@@ -98,9 +96,9 @@ def test_messages_around_the_factor_graph_are_the_closed_form(y, first, second):
 
 
 def test_messages_of_the_textbook_match():
-    by_messages = np.array(match_posteriors(Model(), WEAK, STRONG, +1))
+    by_messages = np.array(match_posteriors(SkillModel(), WEAK, STRONG, +1))
     np.testing.assert_allclose(
-        by_messages, moment_match(Model(), WEAK, STRONG, +1), rtol=0, atol=1e-8
+        by_messages, moment_match(SkillModel(), WEAK, STRONG, +1), rtol=0, atol=1e-8
     )
 
 
@@ -116,8 +114,8 @@ def test_moments_are_those_of_the_posterior_integrated_numerically(y):
     prior = norm.pdf(s1, ONE.mean, ONE.std)[:, None] * norm.pdf(s2, TWO.mean, TWO.std)
     total = (weight * prior).sum()
     step = (s1[1] - s1[0]) * (s2[1] - s2[0])
-    found = moment_match(ODD, ONE, TWO, y)
-    for grid, axis, rating in ((s1, 1, found[0]), (s2, 0, found[1])):
+    matched = moment_match(ODD, ONE, TWO, y)
+    for grid, axis, rating in ((s1, 1, matched[0]), (s2, 0, matched[1])):
         density = (weight * prior).sum(axis) / total
         mean = (density * grid).sum()
         assert rating.mean == pytest.approx(mean, abs=1e-9)
@@ -143,8 +141,8 @@ def test_exact_skill_density_integrates_to_one_and_has_the_matched_moments(y):
         assert moment(2) - moment(1) ** 2 == pytest.approx(rating.variance, abs=1e-6)
 
 
-def test_conditionals_are_those_of_the_joint_gaussian():
-    """p(s_1, s_2, t) as one Gaussian, conditioned with the general formula."""
+def test_conditionals_of_gibbs_sampling_are_those_of_the_joint_gaussian():
+    """p(s_1, s_2, t) as one Gaussian, conditioned with the general formula; no noise added."""
     load = np.array([[1, 0], [0, 1], [1, -1]])
     covariance = load @ np.diag([ONE.variance, TWO.variance]) @ load.T
     covariance[2, 2] += ODD.sigma_t**2
@@ -156,36 +154,22 @@ def test_conditionals_are_those_of_the_joint_gaussian():
         centre = mean[wanted] + gain @ (np.array(values) - mean[on])
         return centre, covariance[np.ix_(wanted, wanted)] - gain @ covariance[np.ix_(on, wanted)]
 
-    expected = condition([0, 1], [2], [t])
-    found = skill_given_difference(ODD, ONE, TWO, t)
-    np.testing.assert_allclose(found[0], expected[0], atol=1e-12)
-    np.testing.assert_allclose(found[1], expected[1], atol=1e-12)
+    sampler = GibbsSampler(ODD, [ONE, TWO], [RatedMatch(0, 1, 1)])
+    still, eta = np.zeros((1, 2)), sampler._pull(np.array([[t]]))
+    centre, spread = condition([0, 1], [2], [t])
+    np.testing.assert_allclose(sampler._jointly(eta, still), [centre], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.inv(sampler._precision), spread, atol=1e-12)
 
+    [[s1, then]] = sampler._one_by_one(np.array([[-5.0, s2]]), eta, still)
     centre, spread = condition([0], [1, 2], [s2, t])
-    alone = skill_given_other(ONE, t + s2 - ODD.home_advantage, ODD.sigma_t)
-    assert alone == pytest.approx((centre[0], spread[0, 0]), abs=1e-12)
-    s1 = 1.1
+    assert (s1, 1 / sampler._precision[0, 0]) == pytest.approx((centre[0], spread[0, 0]))
     centre, spread = condition([1], [0, 2], [s1, t])
-    alone = skill_given_other(TWO, s1 + ODD.home_advantage - t, ODD.sigma_t)
-    assert alone == pytest.approx((centre[0], spread[0, 0]), abs=1e-12)
-
-
-def test_difference_is_a_truncated_normal():
-    d = ONE.mean - TWO.mean + ODD.home_advantage
-    c = math.sqrt(ONE.variance + TWO.variance + ODD.sigma_t**2)
-    bounds = {1: (ODD.draw_margin, 60.0), -1: (-60.0, -ODD.draw_margin), 0: (-0.6, 0.6)}
-    for y, (low, high) in bounds.items():
-        mass, mean, square = (
-            quad(lambda t, k=k: t**k * norm.pdf(t, d, c), low, high)[0] for k in range(3)
-        )
-        found = difference_posterior(ODD, ONE, TWO, y)
-        assert found.mean == pytest.approx(mean / mass, abs=1e-7)
-        assert found.variance == pytest.approx(square / mass - (mean / mass) ** 2, abs=1e-7)
+    assert (then, 1 / sampler._precision[1, 1]) == pytest.approx((centre[0], spread[0, 0]))
 
 
 def test_win_probability_by_integration():
     joint = multivariate_normal([ONE.mean, TWO.mean], np.diag([ONE.variance, TWO.variance]))
-    model = Model(sigma_t=1.7)
+    model = SkillModel(sigma_t=1.7)
 
     def integrand(b, a):
         return joint.pdf([a, b]) * norm.cdf((a - b) / 1.7)
@@ -202,12 +186,12 @@ def test_draw_margin_is_that_of_the_trueskill_package(rate):
     expected = trueskill.calc_draw_margin(rate, 2, env)
     assert draw_margin(rate, SIGMA) == pytest.approx(expected, rel=1e-9)
     equal = Rating(25, 0.0)
-    model = Model(draw_margin=draw_margin(rate, SIGMA))
+    model = SkillModel(draw_margin=draw_margin(rate, SIGMA))
     assert chances(model, equal, equal).draw == pytest.approx(rate, abs=1e-12)
 
 
 def test_outcomes_nobody_expected_stay_finite():
-    model = Model(sigma_t=0.1, draw_margin=0.05)
+    model = SkillModel(sigma_t=0.1, draw_margin=0.05)
     for y in (+1, 0, -1):
         for rating in moment_match(model, Rating(-1000, 1.0), Rating(1000, 1.0), y):
             assert all(map(math.isfinite, rating))
@@ -218,29 +202,29 @@ def test_outcomes_nobody_expected_stay_finite():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"sigma": 0}, "sigma must be positive, got 0"),
-        ({"sigma": -1}, "sigma must be positive, got -1"),
-        ({"sigma_t": 0}, "sigma_t must be positive, got 0"),
-        ({"draw_margin": -0.1}, "draw_margin must not be negative, got -0.1"),
-        ({"drift": -1}, "drift must not be negative, got -1"),
-        ({"mu": math.nan}, "mu must be a finite number, got nan"),
-        ({"home_advantage": math.inf}, "home_advantage must be a finite number, got inf"),
+        ({"sigma": 0}, "sigma must be above 0, got 0"),
+        ({"sigma": -1}, "sigma must be above 0, got -1"),
+        ({"sigma_t": 0}, "sigma_t must be in .1e-06, 1e.06., got 0"),
+        ({"draw_margin": -0.1}, "draw_margin must be at least 0, got -0.1"),
+        ({"drift": -1}, "drift must be at least 0, got -1"),
+        ({"mu": math.nan}, "mu must be a number, got nan"),
+        ({"home_advantage": math.inf}, "home_advantage must be finite and a number, got inf"),
     ],
 )
 def test_impossible_hyper_parameters_are_named(wrong, message):
     with pytest.raises(UserError, match=message):
-        Model(**wrong)
+        SkillModel(**wrong)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(25, 0), (25, -1), (math.nan, 1), (25, math.inf)])
 def test_impossible_priors_are_named(mean, std):
-    with pytest.raises(UserError, match="prior of Ajax"):
-        check_rating(mean, std, "Ajax")
+    with pytest.raises(UserError, match="of Ajax's prior must be"):
+        SkillModel().stated(mean, std, "Ajax")
 
 
 def test_a_draw_is_refused_where_there_is_none():
-    for function in (moment_match, log_probability, difference_posterior):
+    for function in (moment_match, log_probability):
         with pytest.raises(UserError, match="a draw cannot happen at draw_margin 0"):
-            function(Model(), WEAK, STRONG, 0)
-    with pytest.raises(UserError, match=r"draw rate must lie in \[0, 1\), got 1"):
+            function(SkillModel(), WEAK, STRONG, 0)
+    with pytest.raises(UserError, match=r"draw rate must be in \[0, 1\), got 1"):
         draw_margin(1, SIGMA)

@@ -188,7 +188,7 @@ def test_staged_decay_is_the_published_one_over_any_number_of_epochs():
 def test_gradient_noise_is_measured_drawn_and_leaves_training_alone(fit, workplace):
     config = workplace / "noise.yaml"
     text = (workplace / "configs/vae_glyphs.yaml").read_text()
-    monitor = "callbacks.gradient_noise.GradientNoiseMonitor"
+    monitor = "GradientNoiseMonitor"
     options = "{samples: 2, draws: 3, every_n_epochs: 1}"
     line = f"    - class_path: {monitor}\n      init_args: {options}\n"
     config.write_text(text.replace("  callbacks:\n", "  callbacks:\n" + line))

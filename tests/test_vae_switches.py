@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning import Trainer
 
 import cli
-from callbacks.elbo import ElboMonitor
+from callbacks.monitors.elbo import ElboMonitor
 from datamodules.tensor_batches import TensorBatches
 from elbolab.errors import UserError
 from lightning_modules.functional.annealing import Constant, Exponential, Linear

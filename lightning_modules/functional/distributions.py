@@ -74,7 +74,9 @@ class LogVarianceNormal(Normal):
 
     def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         self.log_variance = log_variance
-        super().__init__(mean, (0.5 * log_variance).exp(), validate_args=False)
+        self.loc, self.scale = mean, (0.5 * log_variance).exp()
+        # Past Normal's own, which broadcasts one to the other.
+        Distribution.__init__(self, mean.shape, validate_args=False)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Z = μ + σ ε with ε ~ N(0, 1), ``(*sample_shape, *shape)``."""
@@ -95,7 +97,8 @@ class StandardNormal(Normal):
     """
 
     def __init__(self, zero: Tensor) -> None:
-        super().__init__(zero, torch.ones_like(zero), validate_args=False)
+        self.loc, self.scale = zero, torch.ones_like(zero)
+        Distribution.__init__(self, zero.shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return -0.5 * (value.square() + LOG_2PI)

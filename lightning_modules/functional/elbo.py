@@ -160,7 +160,7 @@ def bound_terms(problem: VariationalProblem, z: Tensor, posterior: Distribution)
     kl = closed_form_kl(posterior, model.latent_prior())
     if bound.linear and kl is not None:
         reconstruction, total = model.decode(z).log_prob(problem.x).mean(0), kl.sum(-1)
-        objective = reconstruction - problem.kl_weight * total
+        objective = reconstruction.sub(total, alpha=problem.kl_weight)
         return BoundTerms(objective, (reconstruction - total).detach(), reconstruction, kl)
     densities = log_densities(problem, z, posterior)
     objective = bound(densities.log_weights(problem.kl_weight))

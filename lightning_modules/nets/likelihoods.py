@@ -60,7 +60,9 @@ class Likelihood(nn.Module, ABC):
 
     def parameters_of(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The parameters of every pixel, ``(*batch, *shape)`` each, in float32 or better."""
-        return full_precision(raw).unbind(-self.event_dims - 1)
+        pixels, dim = full_precision(raw), -self.event_dims - 1
+        # The gradient of unbind is a copy, that of squeeze a view.
+        return (pixels.squeeze(dim),) if self.parameters_per_pixel == 1 else pixels.unbind(dim)
 
 
 class BernoulliLikelihood(Likelihood):

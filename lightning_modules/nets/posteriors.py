@@ -84,7 +84,7 @@ class Posterior(nn.Module, ABC):
 
     def parameters_of(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The parameters of every latent dimension, ``(B, d)`` each, in float32 or better."""
-        return full_precision(raw).unflatten(1, (self.parameters_per_latent, -1)).unbind(1)
+        return full_precision(raw).chunk(self.parameters_per_latent, 1)
 
 
 class DiagonalGaussianPosterior(Posterior):

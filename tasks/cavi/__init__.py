@@ -8,9 +8,10 @@
 `task.CAVI` is the command; it imports the algorithms when it runs. They work without it::
 
     from tasks.cavi.fitting import fit_in_memory
-    from tasks.cavi.model import Constants, FixedWeights, Model
+    from tasks.cavi.model import EpicentreModel, FixedWeights
+    from tasks.cavi.options import Constants
 
-    model = Model(Constants(tau=0.5, rho=0.01), nu=x.mean(0), weights=FixedWeights())
+    model = EpicentreModel(Constants(tau=0.5, rho=0.01), nu=x.mean(0), weights=FixedWeights())
     fit = fit_in_memory(model, x, strengths, components=4, restarts=10, seed=0)
     print(fit.elbo.max(), fit.best.mu.mean)
 """

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
 from elbolab.pictures import new_figure
-from tasks.cavi.model import Weights
+from tasks.cavi.model import WeightPrior
 
 __all__ = ["graph_picture"]
 
@@ -34,7 +34,7 @@ EDGES = (("z", "s"), ("z", "x"), ("lambda", "s"), ("mu", "x"))
 SEEN = ("s", "x")
 
 
-def graph_picture(log: bool, weights: Weights) -> Figure:
+def graph_picture(log: bool, weights: WeightPrior) -> Figure:
     """Plates of N events and K components; grey is observed, a dot is a constant.
 
     Args:
@@ -55,7 +55,7 @@ def graph_picture(log: bool, weights: Weights) -> Figure:
     _plate(axes, (1.4, 0.5), 2.5, 3.5, "N events")
     _plate(axes, (4.5, 0.5), 1.5, 3.5, "K epicentres")
     law = "LogNormal(μ, 1/τ)" if log else "N(μ, I/τ)"
-    axes.set_title(f"S ~ Poisson(λ), {position} ~ {law}, both of component Z ~ π", fontsize=10)
+    axes.set_title(f"S ~ Poisson(λ), {position} ~ {law}, both of component Z ~ π")
     axes.set_xlim(-1.3, 7.3)
     axes.set_ylim(0.2, 5.0)
     axes.set_aspect("equal")
@@ -63,7 +63,7 @@ def graph_picture(log: bool, weights: Weights) -> Figure:
     return figure
 
 
-def _weights(axes: Axes, weights: Weights) -> None:
+def _weights(axes: Axes, weights: WeightPrior) -> None:
     if weights.learned:
         _node(axes, 0.6, 2.3, "π", False)
         _arrow(axes, (0.6, 2.3), NODES["z"])
@@ -100,4 +100,4 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 def _plate(axes: Axes, corner: tuple[float, float], width: float, height: float, name: str) -> None:
     axes.add_patch(Rectangle(corner, width, height, fill=False, linewidth=1))
     x, y = corner[0] + width - 0.08, corner[1] + 0.08
-    axes.text(x, y, name, ha="right", va="bottom", fontsize=8)
+    axes.text(x, y, name, ha="right", va="bottom", fontsize=9)

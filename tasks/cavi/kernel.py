@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 __all__ = ["accumulate", "exponentials"]
 
 # Every array is contiguous, down to the rows that are handed on: a row of unknown stride is not
 # turned into vector instructions.
-
-Array = NDArray[np.float64]
 
 BLOCK = 512
 """Events at a time: K = 8 components take 64 KiB of working space."""
@@ -80,38 +77,46 @@ FREE = {"contract", "reassoc", "nsz"}
 """The compiler may fuse and reorder: a sum depends on the machine, and on nothing else."""
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _scores(
-    x: Any, begin: int, s: Any, m: Any, a: float, c: float, half_tau: float, q: Any, score: Any
+    x: Any, begin: int, s: Any, m: Any, a: Any, c: Any, h: float, square: Any, score: Any, top: Any
 ) -> None:
-    """Squared distances ``q`` and unnormalised log-responsibilities of a block, one component."""
-    q[:] = 0.0
-    for d in range(x.shape[0]):
-        row = x[d][begin : begin + s.size]
+    """Squared distances and unnormalised log-responsibilities ``(K, B)``; the latter's maxima."""
+    top[:] = -np.inf
+    for k in range(len(m)):
+        q, e, slope, constant = square[k][: s.size], score[k][: s.size], a[k], c[k]
+        q[:] = 0.0
+        for d in range(x.shape[0]):
+            row, centre = x[d][begin : begin + s.size], m[k, d]
+            for i in range(s.size):
+                q[i] += (row[i] - centre) ** 2
         for i in range(s.size):
-            q[i] += (row[i] - m[d]) ** 2
-    for i in range(s.size):
-        score[i] = c + s[i] * a - half_tau * q[i]
+            e[i] = constant + s[i] * slope - h * q[i]
+        for i in range(s.size):
+            top[i] = max(top[i], e[i])
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _normalise(score: Any, top: Any, z: Any, inner: Any, power: Any, bits: Any) -> None:
-    """Scores → e^(score − top), for one component; added to ``z``, and times its log to ``inner``.
+    """Scores → e^(score − top); their sums to ``z``, and those of score · e^score to ``inner``.
 
     ``power`` and ``bits`` are as in `exponentials`, of twice the length.
     """
     size = top.size
-    logs = power[size:]
-    for i in range(size):
-        logs[i] = max(score[i] - top[i], LOWEST)
-        score[i] = logs[i]
-    exponentials(score, power[:size], bits[:size])
-    for i in range(size):
-        z[i] += score[i]
-        inner[i] += score[i] * logs[i]
+    z[:], inner[:] = 0.0, 0.0
+    logs = power[size : 2 * size]
+    for k in range(len(score)):
+        e = score[k][:size]
+        for i in range(size):
+            logs[i] = max(e[i] - top[i], LOWEST)
+            e[i] = logs[i]
+        exponentials(e, power[:size], bits[:size])
+        for i in range(size):
+            z[i] += e[i]
+            inner[i] += e[i] * logs[i]
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
 def _entropy(z: Any, inner: Any, lanes: Any) -> float:
     """Σ log z − inner/z over events with 1 ≤ z ≤ K; replaces ``z`` by 1/z.
 
@@ -133,43 +138,38 @@ def _entropy(z: Any, inner: Any, lanes: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
-def _add_sums(x: Any, begin: int, s: Any, m: Any, q: Any, e: Any, inverse: Any, sums: Any) -> None:
-    """Adds a block's Σr, Σr S, Σr‖x − m‖² and Σr(x − m) of one component."""
-    n = total = square = 0.0
-    for i in range(s.size):
-        r = e[i] * inverse[i]
-        e[i] = r
-        n += r
-        total += r * s[i]
-        square += r * q[i]
-    sums[0] += n
-    sums[1] += total
-    sums[2] += square
-    for d in range(x.shape[0]):
-        row = x[d][begin : begin + s.size]
-        shift, centre = 0.0, m[d]
+@njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy", forceinline=True)
+def _add_sums(
+    x: Any, begin: int, s: Any, m: Any, square: Any, score: Any, inverse: Any, sums: Any
+) -> None:
+    """Adds a block's Σr, Σr S, Σr‖x − m‖² and Σr(x − m) ``(K, 3 + D)``."""
+    for k in range(len(m)):
+        q, e = square[k][: s.size], score[k][: s.size]
+        n = total = away = 0.0
         for i in range(s.size):
-            shift += e[i] * (row[i] - centre)
-        sums[3 + d] += shift
+            r = e[i] * inverse[i]
+            e[i] = r
+            n += r
+            total += r * s[i]
+            away += r * q[i]
+        sums[k, 0] += n
+        sums[k, 1] += total
+        sums[k, 2] += away
+        for d in range(x.shape[0]):
+            row = x[d][begin : begin + s.size]
+            shift, centre = 0.0, m[k, d]
+            for i in range(s.size):
+                shift += e[i] * (row[i] - centre)
+            sums[k, 3 + d] += shift
 
 
 @njit(cache=True, nogil=True, fastmath=FREE, error_model="numpy")
 def accumulate(
-    x: Any,
-    s: Any,
-    begin: int,
-    end: int,
-    m: Any,
-    a: Any,
-    c: Any,
-    half_tau: float,
-    sums: Any,
-    entropy: Any,
+    x: Any, s: Any, begin: int, end: int, m: Any, a: Any, c: Any, h: float, sums: Any, entropy: Any
 ) -> None:
     """Adds what one pass over the events from ``begin`` to ``end`` says, for several posteriors.
 
-    r_nk ∝ exp(c_k + S_n a_k − (τ/2)‖x_n − m_k‖²).
+    r_nk ∝ exp(c_k + S_n a_k − h‖x_n − m_k‖²).
 
     Args:
         x: Positions ``(D, N)``.
@@ -179,28 +179,19 @@ def accumulate(
         m: Means ``(R, K, D)`` of R posteriors.
         a: E[log λ] ``(R, K)``.
         c: What does not depend on the event ``(R, K)``.
-        half_tau: τ/2.
+        h: τ/2.
         sums: ``(R, K, 3 + D)``: Σr, Σr S, Σr‖x − m‖² and Σr(x − m) are added here.
         entropy: ``(R,)``: −Σ r log r, in nats, is added here.
     """
-    restarts, components, _ = m.shape
-    scores, squares = np.empty((components, BLOCK)), np.empty((components, BLOCK))
+    score, square = np.empty((m.shape[1], BLOCK)), np.empty((m.shape[1], BLOCK))
     tops, zs, inners = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     lanes, power = np.empty(LANES), np.empty(2 * BLOCK)
     bits = power.view(np.int64)
     for start in range(begin, end, BLOCK):
-        size = min(BLOCK, end - start)
-        top, z, inner, strengths = tops[:size], zs[:size], inners[:size], s[start : start + size]
-        for j in range(restarts):
-            top[:], z[:], inner[:] = -np.inf, 0.0, 0.0
-            for k in range(components):
-                q, score = squares[k][:size], scores[k][:size]
-                _scores(x, start, strengths, m[j, k], a[j, k], c[j, k], half_tau, q, score)
-                for i in range(size):
-                    top[i] = max(top[i], score[i])
-            for k in range(components):
-                _normalise(scores[k][:size], top, z, inner, power[: 2 * size], bits)
+        strengths = s[start : min(start + BLOCK, end)]
+        top, z, inner = tops[: strengths.size], zs[: strengths.size], inners[: strengths.size]
+        for j in range(len(m)):
+            _scores(x, start, strengths, m[j], a[j], c[j], h, square, score, top)
+            _normalise(score, top, z, inner, power, bits)
             entropy[j] += _entropy(z, inner, lanes)
-            for k in range(components):
-                q, e = squares[k][:size], scores[k][:size]
-                _add_sums(x, start, strengths, m[j, k], q, e, z, sums[j, k])
+            _add_sums(x, start, strengths, m[j], square, score, z, sums[j])

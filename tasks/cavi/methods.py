@@ -1,32 +1,50 @@
-"""The algorithms, one interface; options of the command, whose help waits for this module."""
+"""The algorithms that the command offers: their options, which say nothing of how they work."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import ClassVar
 
-from elbolab.errors import UserError
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-
-    from tasks.cavi.events import Source
-    from tasks.cavi.fitting import Fit, Problem
-    from tasks.cavi.posterior import Posterior
+from elbolab.checks import check_at_least_one, check_in
+from tasks.cavi.events import EventSource, whole
 
 __all__ = ["Algorithm", "FullPass", "Stochastic", "Streaming"]
 
+EVERYTHING = 2**62
+"""A chunk that holds all events."""
+
+MOST_STEPS = 10**9
+"""Of passes, epochs and sizes of chunks: more than anybody waits for, or holds."""
+
 
 class Algorithm(ABC):
-    """How the posterior is found from starts."""
-
-    def hold(self, source: "Source") -> "Source":
-        """What is kept of the source; itself unless said otherwise."""
-        return source
+    """How the posterior is found from starts; `fitting.fit_posterior` says how."""
 
     @abstractmethod
-    def fit(self, problem: "Problem", q: "Posterior", generator: "Generator") -> "Fit":
-        """Ascends from all starts at once."""
+    def hold(self, source: EventSource) -> EventSource:
+        """What is kept of the events while they are fitted: all in memory, or the source itself."""
 
 
+@dataclass(frozen=True)
+class FullPass(Algorithm):
+    """Coordinate ascent over all events, read into memory once.
+
+    Args:
+        max_passes: Full passes at most.
+        tolerance: A restart stops when a pass gains less, in nats per event.
+    """
+
+    max_passes: int = 1000
+    tolerance: float = 1e-8
+    chunk: ClassVar[int] = EVERYTHING
+
+    def __post_init__(self) -> None:
+        _check_passes(self.max_passes, self.tolerance)
+
+    def hold(self, source: EventSource) -> EventSource:
+        return whole(source)
+
+
+@dataclass(frozen=True)
 class Streaming(Algorithm):
     """Coordinate ascent that reads the file again in every pass and holds one chunk of it.
 
@@ -36,35 +54,19 @@ class Streaming(Algorithm):
         tolerance: A restart stops when a pass gains less, in nats per event.
     """
 
-    def __init__(
-        self, chunk: int = 65_536, max_passes: int = 1000, tolerance: float = 1e-8
-    ) -> None:
-        _positive(chunk=chunk, max_passes=max_passes, tolerance=tolerance)
-        self.chunk, self.max_passes, self.tolerance = chunk, max_passes, tolerance
+    chunk: int = 65_536
+    max_passes: int = 1000
+    tolerance: float = 1e-8
 
-    def fit(self, problem: "Problem", q: "Posterior", generator: "Generator") -> "Fit":
-        from tasks.cavi.fitting import ascend
+    def __post_init__(self) -> None:
+        _check_sizes(chunk=self.chunk)
+        _check_passes(self.max_passes, self.tolerance)
 
-        return ascend(problem, q, self.chunk, self.max_passes, self.tolerance)
-
-
-class FullPass(Streaming):
-    """Coordinate ascent over all events, read into memory once.
-
-    Args:
-        max_passes: Full passes at most.
-        tolerance: A restart stops when a pass gains less, in nats per event.
-    """
-
-    def __init__(self, max_passes: int = 1000, tolerance: float = 1e-8) -> None:
-        super().__init__(2**62, max_passes, tolerance)
-
-    def hold(self, source: "Source") -> "Source":
-        from tasks.cavi.events import whole
-
-        return whole(source)
+    def hold(self, source: EventSource) -> EventSource:
+        return source
 
 
+@dataclass(frozen=True)
 class Stochastic(Algorithm):
     """Stochastic variational inference: natural-gradient steps, for data that never fits.
 
@@ -76,30 +78,27 @@ class Stochastic(Algorithm):
         delay: Makes the first steps smaller; at least 0.
     """
 
-    def __init__(
-        self,
-        epochs: int = 10,
-        batch: int = 256,
-        buffer: int = 65_536,
-        forgetting: float = 0.7,
-        delay: float = 1.0,
-    ) -> None:
-        _positive(epochs=epochs, batch=batch, buffer=buffer)
-        if not 0.5 < forgetting <= 1:
-            raise UserError(f"algorithm.forgetting must lie in (0.5, 1], got {forgetting}.")
-        if not delay >= 0:
-            raise UserError(f"algorithm.delay must not be negative, got {delay}.")
-        self.epochs, self.batch, self.buffer = epochs, batch, buffer
-        self.forgetting, self.delay = forgetting, delay
+    epochs: int = 10
+    batch: int = 256
+    buffer: int = 65_536
+    forgetting: float = 0.7
+    delay: float = 1.0
 
-    def fit(self, problem: "Problem", q: "Posterior", generator: "Generator") -> "Fit":
-        from tasks.cavi.stochastic import stochastic_ascent
+    def __post_init__(self) -> None:
+        _check_sizes(epochs=self.epochs, batch=self.batch, buffer=self.buffer)
+        check_in("(0.5, 1]", **{"algorithm.forgetting": self.forgetting})
+        check_in("[0, inf)", **{"algorithm.delay": self.delay})
 
-        options = (self.epochs, self.batch, self.buffer, self.forgetting, self.delay)
-        return stochastic_ascent(problem, q, generator, *options)
+    def hold(self, source: EventSource) -> EventSource:
+        return source
 
 
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise UserError(f"algorithm.{name} must be positive, got {value}.")
+def _check_passes(max_passes: int, tolerance: float) -> None:
+    _check_sizes(max_passes=max_passes)
+    check_in("(0, inf)", **{"algorithm.tolerance": tolerance})
+
+
+def _check_sizes(**sizes: int) -> None:
+    named = {f"algorithm.{name}": size for name, size in sizes.items()}
+    check_at_least_one(**named)
+    check_in(f"[1, {MOST_STEPS}]", **named)

@@ -1,56 +1,30 @@
-"""Constants of the model and the two priors of its weights π.
-
-Imports NumPy only where numbers are computed: the command's help waits for this module.
-"""
+"""The model: its constants, and the two priors of its weights π."""
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Protocol
+
+import numpy as np
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats
+from tasks.cavi.options import Constants, check_positive, check_probabilities
+from tasks.cavi.posterior import Dirichlet, PointMass, WeightPosterior
 
-if TYPE_CHECKING:
-    from tasks.cavi.posterior import Array, WeightPosterior
-
-__all__ = ["Constants", "DirichletWeights", "FixedWeights", "Model", "Weights"]
-
-
-@dataclass(frozen=True)
-class Constants:
-    """The scalars of the model; all positive.
-
-    Args:
-        tau: τ, precision of positions around their epicentre, in 1/unit² of the positions.
-        rho: ρ, prior precision of the epicentres, in 1/unit².
-        alpha: α, prior shape of the strengths' rates.
-        beta: β, prior rate of the strengths' rates.
-
-    Raises:
-        UserError: If one is not positive and finite.
-    """
-
-    tau: float = 1.0
-    rho: float = 0.01
-    alpha: float = 1.0
-    beta: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not (math.isfinite(value) and value > 0):
-                raise UserError(f"{name} must be positive and finite, got {value}.")
+__all__ = ["DirichletWeights", "EpicentreModel", "FixedWeights", "WeightPrior"]
 
 
-class Weights(Protocol):
+class WeightPrior(Protocol):
     """The prior of π."""
 
     learned: ClassVar[bool]
     """Whether data change what is believed of it."""
 
-    def posterior(self, n: "Array") -> "WeightPosterior":
+    def posterior(self, n: Floats) -> WeightPosterior:
         """The optimal q(π), given expected counts ``n`` of events ``(R, K)``."""
         ...
 
-    def expected_log_prior(self, q: "WeightPosterior") -> "Array":
+    def expected_log_prior(self, q: WeightPosterior) -> Floats:
         """E[log p(π)] under q, in nats ``(R,)``."""
         ...
 
@@ -70,20 +44,15 @@ class FixedWeights:
     learned: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        given = self.probabilities or (1.0,)
-        if not all(p > 0 for p in given) or abs(math.fsum(given) - 1) > 1e-6:
-            raise UserError(f"weights must be positive and add up to 1, got {list(given)}.")
+        if self.probabilities is not None:
+            check_probabilities(self.probabilities)
 
-    def posterior(self, n: "Array") -> "WeightPosterior":
-        import numpy as np
-
-        from tasks.cavi.posterior import PointMass
-
+    def posterior(self, n: Floats) -> WeightPosterior:
         k = n.shape[-1]
         pi = np.full(k, 1 / k) if self.probabilities is None else np.array(self.probabilities)
         return PointMass(np.broadcast_to(pi / pi.sum(), n.shape))
 
-    def expected_log_prior(self, q: "WeightPosterior") -> "Array":
+    def expected_log_prior(self, q: WeightPosterior) -> Floats:
         """0: there is nothing to know."""
         return 0 * q.entropy()
 
@@ -103,15 +72,12 @@ class DirichletWeights:
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.concentration) and self.concentration > 0):
-            raise UserError(f"concentration must be positive, got {self.concentration}.")
+        check_positive(concentration=self.concentration)
 
-    def posterior(self, n: "Array") -> "WeightPosterior":
-        from tasks.cavi.posterior import Dirichlet
-
+    def posterior(self, n: Floats) -> WeightPosterior:
         return Dirichlet(self.concentration + n)
 
-    def expected_log_prior(self, q: "WeightPosterior") -> "Array":
+    def expected_log_prior(self, q: WeightPosterior) -> Floats:
         """log Γ(Kc) − K log Γ(c) + (c − 1) Σ_k E[log π_k]."""
         c, logs = self.concentration, q.expected_log
         k = logs.shape[-1]
@@ -119,7 +85,7 @@ class DirichletWeights:
 
 
 @dataclass(frozen=True)
-class Model:
+class EpicentreModel:
     """Everything that is known before the data.
 
     Attributes:
@@ -129,5 +95,15 @@ class Model:
     """
 
     constants: Constants
-    nu: "Array"
-    weights: Weights = field(default_factory=FixedWeights)
+    nu: Floats
+    weights: WeightPrior = field(default_factory=FixedWeights)
+
+    def check_finite(self, values: Floats) -> None:
+        """Refuses constants under which figures of the events overflow.
+
+        Raises:
+            UserError: If a value is not finite; it names the constants.
+        """
+        if not np.isfinite(values).all():
+            given = ", ".join(f"{name} {value:g}" for name, value in vars(self.constants).items())
+            raise UserError(f"the ELBO of these events overflows: choose less extreme {given}.")

@@ -4,23 +4,22 @@ import math
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import new_figure, palette
+from tasks.arrays import Floats, Ints
 from tasks.cavi.events import Events
-from tasks.cavi.fitting import Fit
-from tasks.cavi.model import Model
-from tasks.cavi.posterior import Array, Indices, Posterior
+from tasks.cavi.model import EpicentreModel
+from tasks.cavi.posterior import VariationalPosterior
 from tasks.cavi.predictive import log_position, log_strength
+from tasks.cavi.problem import Fit
 from tasks.cavi.simulation import Truth
 
 __all__ = [
     "SHOWN",
-    "colours",
     "components_picture",
     "elbo_picture",
     "events_picture",
@@ -32,11 +31,17 @@ __all__ = [
 SHOWN = 3000
 """Events in a scatter plot at most."""
 
-SMALL = 8
-"""Size of legends, in points of type."""
-
 GRID = 120
 """Points of a density's grid in each direction."""
+
+SHOWN_NATS = 10
+"""How far below its maximum a log density is shown."""
+
+BARS = 40
+"""Of a histogram of counts, at most, more or less."""
+
+MOST_COUNTS = 10_000
+"""Counts at which a probability is drawn."""
 
 BEST: dict[str, Any] = {"color": "C3", "linewidth": 2, "zorder": 3}
 OTHER: dict[str, Any] = {"color": "C0", "alpha": 0.5}
@@ -46,18 +51,13 @@ DEVIATIONS = 2
 """Standard deviations of an ellipse or a bar."""
 
 
-def colours(count: int) -> Array:
-    """One colour ``(K, 3)`` for each component."""
-    return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
-
-
-def _sizes(strengths: Array) -> Array:
+def _sizes(strengths: Floats) -> Floats:
     """Areas of points in proportion to the strength, 25 square points on average."""
     return 2 + 23 * strengths / max(float(strengths.mean()), 1e-12)
 
 
 def events_picture(
-    model: Model, q: Posterior, events: Events, r: Array, names: list[str]
+    model: EpicentreModel, q: VariationalPosterior, events: Events, r: Floats, names: list[str]
 ) -> Figure:
     """Events in the mixed colours of their responsibilities, epicentres, and ellipses.
 
@@ -71,46 +71,45 @@ def events_picture(
         names: Of the coordinates.
     """
     figure = new_figure(6.5, 5.5)
-    axes, palette = figure.add_subplot(), colours(r.shape[-1])
-    mixed = np.clip(r @ palette, 0, 1)
+    axes, colours = figure.add_subplot(), palette(r.shape[-1])
+    mixed = np.clip(r @ colours, 0, 1)
     flat = events.x.shape[-1] == 1
     y = events.strengths if flat else events.x[:, 1]
     axes.scatter(events.x[:, 0], y, s=_sizes(events.strengths), c=mixed, alpha=0.55, linewidths=0)
     draw = _bars if flat else _ellipses
-    draw(axes, model, q, palette)
+    draw(axes, model, q, colours)
     axes.set_xlabel(names[0])
     axes.set_ylabel("strength (count)" if flat else names[1])
     axes.set_title(
         f"{len(events):,} events: colour responsibility, size strength; "
         f"{DEVIATIONS} standard deviations\nof an event (thin) and of the epicentre (thick)",
-        fontsize=9,
     )
     if not flat:
         axes.set_aspect("equal", adjustable="datalim")
-    axes.legend(fontsize=SMALL, title="E[λ]", title_fontsize=SMALL, loc="best")
+    axes.legend(title="E[λ]", loc="best")
     axes.grid(alpha=0.3)
     return figure
 
 
-def _spreads(model: Model, q: Posterior) -> tuple[Array, Array]:
+def _spreads(model: EpicentreModel, q: VariationalPosterior) -> tuple[Floats, Floats]:
     """Standard deviations of an event around m_k, and of μ_k, ``(K,)`` each."""
     variance = 1 / q.mu.precision[0]
     return np.sqrt(variance + 1 / model.constants.tau), np.sqrt(variance)
 
 
-def _ellipses(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+def _ellipses(axes: Axes, model: EpicentreModel, q: VariationalPosterior, colours: Floats) -> None:
     for k, (event, epicentre) in enumerate(zip(*_spreads(model, q), strict=True)):
         x, y = q.mu.mean[0, k, :2]
         for std, width in ((event, 1.2), (epicentre, 2.5)):
             size = 2 * DEVIATIONS * std
             axes.add_patch(
-                Ellipse((x, y), size, size, fill=False, color=palette[k], linewidth=width)
+                Ellipse((x, y), size, size, fill=False, color=colours[k], linewidth=width)
             )
         axes.plot(x, y, "k+", markersize=9)
-        axes.plot([], [], "o", color=palette[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
+        axes.plot([], [], "o", color=colours[k], label=f"{k + 1}: {q.lam.mean[0, k]:.1f}")
 
 
-def _bars(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
+def _bars(axes: Axes, model: EpicentreModel, q: VariationalPosterior, colours: Floats) -> None:
     """Crosses at (m, E[λ]) as long as an event's and the epicentre's standard deviations."""
     lam = q.lam.mean[0]
     counts = (np.sqrt(lam), np.sqrt(q.lam.shape[0]) / q.lam.rate[0])
@@ -121,7 +120,7 @@ def _bars(axes: Axes, model: Model, q: Posterior, palette: Array) -> None:
                 lam[k],
                 xerr=DEVIATIONS * std,
                 yerr=DEVIATIONS * heights[k],
-                color=palette[k],
+                color=colours[k],
                 linewidth=width,
                 label=f"{k + 1}: {lam[k]:.1f}" if width < 2 else None,
             )
@@ -133,8 +132,7 @@ def elbo_picture(fit: Fit) -> Figure:
     figure = new_figure(6.5, 5)
     top, below = figure.subplots(2, 1, sharex=True)
     for restart in range(len(fit.elbo)):
-        points = [p for p in fit.trace if p.restart == restart and p.update in ("all", "estimate")]
-        passes, elbo = [p.passes for p in points], np.array([p.elbo for p in points])
+        passes, elbo = np.array(fit.curve_of(restart)).T
         best = restart == fit.winner
         style = BEST if best else OTHER
         top.plot(passes, elbo, ".-", markersize=3, label="best" if best else None, **style)
@@ -143,8 +141,8 @@ def elbo_picture(fit: Fit) -> Figure:
     top.plot([], [], **OTHER, label="other restarts")
     top.set_ylabel("ELBO (nats)")
     top.ticklabel_format(axis="y", useOffset=False)
-    top.set_title(f"ELBO per pass, {len(fit.elbo)} restarts", fontsize=10)
-    top.legend(fontsize=SMALL, loc="lower right")
+    top.set_title(f"ELBO per pass, {len(fit.elbo)} restarts")
+    top.legend(loc="lower right")
     below.set_ylabel("below the best (nats)")
     below.set_xlabel("passes")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -166,8 +164,8 @@ def restarts_picture(fit: Fit) -> Figure:
     axes.set_ylabel("ELBO (nats)")
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("What restarts end at", fontsize=10)
-    axes.legend(fontsize=SMALL)
+    axes.set_title("What restarts end at")
+    axes.legend()
     axes.grid(alpha=0.3)
     return figure
 
@@ -188,59 +186,71 @@ def components_picture(fits: dict[int, Fit]) -> Figure:
     axes.set_xlabel("components K")
     axes.set_ylabel("ELBO (nats)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title("ELBO against the number of components", fontsize=10)
-    axes.legend(fontsize=SMALL)
+    axes.set_title("ELBO against the number of components")
+    axes.legend()
     axes.grid(alpha=0.3)
     return figure
 
 
 def recovery_picture(
-    q: Posterior, truth: Truth, pairs: tuple[Indices, Indices], names: list[str]
+    q: VariationalPosterior, truth: Truth, pairs: tuple[Ints, Ints], names: list[str]
 ) -> Figure:
     """True values against the found ones, with ±2 standard deviations of the posterior."""
-    found, true = pairs
+    fitted, true = pairs
     figure = new_figure(8, 4)
     left, right = figure.subplots(1, 2)
-    std = DEVIATIONS / np.sqrt(q.mu.precision[0][found])
+    std = DEVIATIONS / np.sqrt(q.mu.precision[0][fitted])
     for i, name in enumerate(names):
-        mean = q.mu.mean[0][found, i]
+        mean = q.mu.mean[0][fitted, i]
         left.errorbar(truth.mu[true, i], mean, yerr=std, fmt="o", capsize=3, label=name)
-    spread = DEVIATIONS * np.sqrt(q.lam.shape[0][found]) / q.lam.rate[0][found]
+    spread = DEVIATIONS * np.sqrt(q.lam.shape[0][fitted]) / q.lam.rate[0][fitted]
     right.errorbar(
-        truth.lam[true], q.lam.mean[0][found], yerr=spread, fmt="o", color="C4", capsize=3
+        truth.lam[true], q.lam.mean[0][fitted], yerr=spread, fmt="o", color="C4", capsize=3
     )
-    left.legend(fontsize=SMALL)
+    left.legend()
     for axes, what in ((left, "epicentre μ"), (right, "rate of strengths λ (count)")):
         low, high = axes.get_xlim()
         axes.plot([low, high], [low, high], ":", color="grey", zorder=0)
         axes.set_xlabel(f"true {what}")
         axes.set_ylabel(f"found, mean ± {DEVIATIONS} standard deviations")
         axes.grid(alpha=0.3)
-    figure.suptitle("Simulated events: what was true and what was found, matched", fontsize=10)
+    figure.suptitle("Simulated events: what was true and what was found, matched")
     return figure
 
 
-def predictive_picture(model: Model, q: Posterior, events: Events, names: list[str]) -> Figure:
+def predictive_picture(
+    model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> Figure:
     """Predictive density of positions and of strengths over the events."""
     figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)
     draw = _curve if events.x.shape[-1] == 1 else _contours
     draw(left, model, q, events, names)
     weights = q.pi.mean[0]
-    counts = np.arange(int(events.strengths.max()) + 1)
+    counts = _counts(int(events.strengths.max()))
     p = np.exp(log_strength(q, counts.astype(float))) @ weights
-    edges = np.arange(-0.5, len(counts) + len(counts) // 40 + 0.5, 1 + len(counts) // 40)
+    width = 1 + int(counts[-1] + 1) // BARS
+    edges = np.arange(-0.5, counts[-1] + width + 0.5, width)
     right.hist(events.strengths, bins=edges, density=True, alpha=0.4, label="events")
     right.plot(counts, p, color="C3", label="predictive")
     right.set_xlabel("strength (count)")
     right.set_ylabel("probability")
-    right.legend(fontsize=SMALL)
+    right.legend()
     right.grid(alpha=0.3)
-    figure.suptitle("Posterior predictive distribution of an event to come", fontsize=10)
+    figure.suptitle("Posterior predictive distribution of an event to come")
     return figure
 
 
-def _curve(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+def _counts(largest: int) -> Ints:
+    """All counts up to the largest, or some where there are too many to draw."""
+    if largest < MOST_COUNTS:
+        return np.arange(largest + 1)
+    return np.linspace(0, largest, MOST_COUNTS).astype(np.int64)
+
+
+def _curve(
+    axes: Axes, model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> None:
     x = events.x[:, 0]
     grid = np.linspace(x.min(), x.max(), 4 * GRID)
     p = np.exp(log_position(model, q, grid[:, None])) @ q.pi.mean[0]
@@ -248,19 +258,22 @@ def _curve(axes: Axes, model: Model, q: Posterior, events: Events, names: list[s
     axes.plot(grid, p, color="C3", label="predictive")
     axes.set_xlabel(names[0])
     axes.set_ylabel("density")
-    axes.legend(fontsize=SMALL)
+    axes.legend()
     axes.grid(alpha=0.3)
 
 
-def _contours(axes: Axes, model: Model, q: Posterior, events: Events, names: list[str]) -> None:
+def _contours(
+    axes: Axes, model: EpicentreModel, q: VariationalPosterior, events: Events, names: list[str]
+) -> None:
     """Log density of the first two coordinates: others integrate out of round Gaussians."""
     x = events.x[:, :2]
-    plane = Posterior(type(q.mu)(q.mu.mean[..., :2], q.mu.precision), q.lam, q.pi)
+    plane = VariationalPosterior(type(q.mu)(q.mu.mean[..., :2], q.mu.precision), q.lam, q.pi)
     sides = [np.linspace(*ends, GRID) for ends in zip(x.min(0), x.max(0), strict=True)]
     grid = np.stack(np.meshgrid(*sides), -1)
     log_p = log_position(model, plane, grid.reshape(-1, 2)) + np.log(q.pi.mean[0])
     p = np.logaddexp.reduce(log_p, -1).reshape(GRID, GRID)
-    levels = np.linspace(p.max() - 10, p.max(), 11)
+    top = p.max()
+    levels = np.linspace(top - max(SHOWN_NATS, 1e-9 * abs(top)), top, 11)
     drawn = axes.contourf(*sides, p, levels=levels, cmap="Blues", extend="min")
     axes.figure.colorbar(drawn, ax=axes, label="log density (nats)")
     shown = x[:SHOWN]

@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
+
+from tasks.arrays import Floats, Ints
 
 __all__ = [
     "LOG_2PI",
-    "Array",
     "Dirichlet",
     "Gamma",
     "Gaussian",
-    "Indices",
     "PointMass",
-    "Posterior",
+    "VariationalPosterior",
     "WeightPosterior",
 ]
-
-Array = NDArray[np.float64]
-
-Indices = NDArray[np.intp]
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -32,11 +27,11 @@ LOG_2PI = float(np.log(2 * np.pi))
 class _Columns:
     """Arrays whose first axis counts restarts."""
 
-    def take(self, rows: Indices) -> Self:
+    def take(self, rows: Ints) -> Self:
         """The posteriors of some restarts."""
         return type(self)(*(value[rows] for value in vars(self).values()))
 
-    def replaced(self, rows: Indices, other: Self) -> Self:
+    def replaced(self, rows: Ints, other: Self) -> Self:
         """These, with ``other`` in place of some restarts."""
         values = [np.array(value) for value in vars(self).values()]
         for value, new in zip(values, vars(other).values(), strict=True):
@@ -48,16 +43,16 @@ class WeightPosterior(Protocol):
     """What is believed of π."""
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Floats:
         """E[π] ``(R, K)``."""
         ...
 
     @property
-    def expected_log(self) -> Array:
+    def expected_log(self) -> Floats:
         """E[log π] ``(R, K)``."""
         ...
 
-    def entropy(self) -> Array:
+    def entropy(self) -> Floats:
         """``(R,)``; 0 where there is nothing to know."""
         ...
 
@@ -65,11 +60,11 @@ class WeightPosterior(Protocol):
         """A step towards ``other`` in natural parameters."""
         ...
 
-    def take(self, rows: Indices) -> Self:
+    def take(self, rows: Ints) -> Self:
         """The posteriors of some restarts."""
         ...
 
-    def replaced(self, rows: Indices, other: Self) -> Self:
+    def replaced(self, rows: Ints, other: Self) -> Self:
         """These, with ``other`` in place of some restarts."""
         ...
 
@@ -83,14 +78,14 @@ class Gaussian(_Columns):
         precision: ρ_k ``(R, K)``, in 1/unit².
     """
 
-    mean: Array
-    precision: Array
+    mean: Floats
+    precision: Floats
 
-    def entropy(self) -> Array:
+    def entropy(self) -> Floats:
         """Sum over components ``(R,)``: (D/2)(1 + log 2π − log ρ_k)."""
         return self.mean.shape[-1] / 2 * (1 + LOG_2PI - np.log(self.precision)).sum(-1)
 
-    def expected_square(self, centre: Array) -> Array:
+    def expected_square(self, centre: Floats) -> Floats:
         """E‖μ_k − centre‖² = ‖m_k − centre‖² + D/ρ_k, ``(R, K)``."""
         return ((self.mean - centre) ** 2).sum(-1) + self.mean.shape[-1] / self.precision
 
@@ -105,20 +100,20 @@ class Gaussian(_Columns):
 class Gamma(_Columns):
     """q(λ_k) = Gamma(shape α_k, rate β_k), both ``(R, K)``."""
 
-    shape: Array
-    rate: Array
+    shape: Floats
+    rate: Floats
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Floats:
         """E[λ] = α/β ``(R, K)``."""
         return self.shape / self.rate
 
     @property
-    def expected_log(self) -> Array:
+    def expected_log(self) -> Floats:
         """E[log λ] = ψ(α) − log β ``(R, K)``."""
         return digamma(self.shape) - np.log(self.rate)
 
-    def entropy(self) -> Array:
+    def entropy(self) -> Floats:
         """Sum over components ``(R,)``: α − log β + log Γ(α) + (1 − α)ψ(α)."""
         a = self.shape
         return (a - np.log(self.rate) + gammaln(a) + (1 - a) * digamma(a)).sum(-1)
@@ -133,20 +128,20 @@ class Gamma(_Columns):
 class Dirichlet(_Columns):
     """q(π) = Dirichlet(concentration ``(R, K)``)."""
 
-    concentration: Array
+    concentration: Floats
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Floats:
         """E[π] ``(R, K)``."""
         return self.concentration / self.concentration.sum(-1, keepdims=True)
 
     @property
-    def expected_log(self) -> Array:
+    def expected_log(self) -> Floats:
         """E[log π] ``(R, K)``."""
         c = self.concentration
         return digamma(c) - digamma(c.sum(-1, keepdims=True))
 
-    def entropy(self) -> Array:
+    def entropy(self) -> Floats:
         """``(R,)``."""
         c = self.concentration
         log_beta = gammaln(c).sum(-1) - gammaln(c.sum(-1))
@@ -162,14 +157,14 @@ class Dirichlet(_Columns):
 class PointMass(_Columns):
     """π known for certain, ``(R, K)``."""
 
-    mean: Array
+    mean: Floats
 
     @property
-    def expected_log(self) -> Array:
+    def expected_log(self) -> Floats:
         """log π ``(R, K)``."""
         return np.log(self.mean)
 
-    def entropy(self) -> Array:
+    def entropy(self) -> Floats:
         """0, the entropy of what is no random variable."""
         return np.zeros(len(self.mean))
 
@@ -178,12 +173,12 @@ class PointMass(_Columns):
         return self
 
 
-def _pairs(one: _Columns, two: _Columns) -> list[tuple[Array, Array]]:
+def _pairs(one: _Columns, two: _Columns) -> list[tuple[Floats, Floats]]:
     return list(zip(vars(one).values(), vars(two).values(), strict=True))
 
 
 @dataclass(frozen=True)
-class Posterior:
+class VariationalPosterior:
     """The global factors of q, R of them side by side; q(Z) follows from these.
 
     Attributes:
@@ -196,21 +191,21 @@ class Posterior:
     lam: Gamma
     pi: WeightPosterior
 
-    def take(self, rows: Indices) -> "Posterior":
+    def take(self, rows: Ints) -> Self:
         """The posteriors of some restarts."""
-        return Posterior(self.mu.take(rows), self.lam.take(rows), self.pi.take(rows))
+        return type(self)(self.mu.take(rows), self.lam.take(rows), self.pi.take(rows))
 
-    def replaced(self, rows: Indices, other: "Posterior") -> "Posterior":
+    def replaced(self, rows: Ints, other: Self) -> Self:
         """These, with ``other`` in place of some restarts."""
-        return Posterior(
+        return type(self)(
             self.mu.replaced(rows, other.mu),
             self.lam.replaced(rows, other.lam),
             self.pi.replaced(rows, other.pi),
         )
 
-    def blend(self, other: "Posterior", step: float) -> "Posterior":
+    def blend(self, other: Self, step: float) -> Self:
         """A natural-gradient step: convex combination of natural parameters."""
-        return Posterior(
+        return type(self)(
             self.mu.blend(other.mu, step),
             self.lam.blend(other.lam, step),
             self.pi.blend(other.pi, step),

@@ -2,25 +2,38 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import TextIO
+from itertools import chain, islice, repeat
 
 import numpy as np
-from numpy.typing import NDArray
 
-from elbolab.errors import UserError, did_you_mean
+from elbolab.csv_tables import TableRow, table_columns, table_rows
+from elbolab.errors import UserError
+from elbolab.files import one_line, shown, text_lines
+from tasks.arrays import Floats
 from tasks.cavi.events import Events
-from tasks.cavi.posterior import Array
+from tasks.cavi.options import LARGEST_NUMBER
 
 __all__ = ["CsvEvents"]
+
+
+NO_SEPARATORS = bytes(set(range(256)) - set(b',\n"'))
+"""All bytes but those that part cells and rows, and quotes, which may hold either."""
+
+LARGEST_COUNT = 2**53
+"""The largest count below which every count is a double."""
 
 
 @dataclass(frozen=True)
 class CsvEvents:
     """Events in the named columns of a CSV with a header line.
+
+    Lines that all have the header's number of cells are parsed by NumPy, a chunk at a time. From
+    the first chunk that has others, or a wrong cell, rows are looked at one by one: that allows for
+    cells of several lines, and names a wrong one.
 
     Attributes:
         path: The file.
@@ -29,90 +42,135 @@ class CsvEvents:
         log: Positions are distances, of which the model wants the logarithm.
 
     Raises:
-        UserError: If the file cannot be read or lacks a column; where it is read, if a position is
-            no finite number (or no positive one, of distances) or a strength no count.
+        UserError: If the file cannot be read or lacks a column; where it is read, if it is no text,
+            a row has more or fewer cells than the header, a position is no finite number (or no
+            positive one, of distances), or a strength no count.
     """
 
-    path: Path
+    path: str | os.PathLike[str]
     position: Sequence[str]
     strength: str
     log: bool = False
 
     def __post_init__(self) -> None:
-        self._columns()
+        path = self.path
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            raise UserError(f"{one_line(path)} is a pipe, and is read several times: save a file.")
+        self._rows(text_lines(path))
 
-    def _columns(self) -> list[int]:
-        with self._open() as file:
-            names = [name.strip() for name in next(csv.reader(file), [])]
-        for column in (*self.position, self.strength):
-            if column not in names:
-                hint = did_you_mean(column, names) or f" Columns: {', '.join(names) or 'none'}."
-                raise UserError(f"{self.path} has no column '{column}'.{hint}")
-        return [names.index(column) for column in (*self.position, self.strength)]
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.position, self.strength)
 
-    def _open(self) -> TextIO:
-        try:
-            file = self.path.open(encoding="utf-8-sig", newline="")
-            file.read(1)
-            file.seek(0)
-        except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path} is no text in UTF-8: {error.reason}.") from error
-        return file
+    def _rows(self, lines: Iterable[str]) -> Iterator[TableRow]:
+        return table_rows(lines, one_line(self.path), self._names)
 
     def chunks(self, size: int) -> Iterator[Events]:
-        columns, line, found = self._columns(), 2, False
-        with self._open() as file:
-            next(file, None)
-            while lines := list(islice(file, size)):
-                if any(text.strip() for text in lines):
-                    found = True
-                    yield self._events(self._numbers(lines, columns, line))
-                line += len(lines)
-        if not found:
-            raise UserError(f"{self.path} has no events: give a file with at least one.")
+        count = 0
+        for values in self._values(size):
+            count += len(values)
+            x = values[:, :-1]
+            yield Events(np.log(x) if self.log else x, values[:, -1])
+        if not count:
+            raise UserError(f"{one_line(self.path)} has no events: give a file with at least one.")
 
-    def _events(self, values: Array) -> Events:
-        x = values[:, :-1]
-        return Events(np.log(x) if self.log else x, values[:, -1])
+    def _values(self, size: int) -> Iterator[Floats]:
+        """The wanted columns, at most ``size`` rows at a time and at least one."""
+        try:
+            with open(self.path, encoding="utf-8-sig", newline="") as lines:
+                yield from self._blocks(lines, size)
+        except (OSError, UnicodeDecodeError):
+            self._blame_line()
+            raise
 
-    def _numbers(self, lines: list[str], columns: list[int], first: int) -> Array:
-        """The wanted columns of some lines; one wrong cell is searched for only where one is."""
+    def _blame_line(self) -> None:
+        """Raises for the first line that is no text."""
+        deque(text_lines(self.path), maxlen=0)
+
+    def _blocks(self, lines: Iterator[str], size: int) -> Iterator[Floats]:
+        header, read = next(lines, ""), 0
+        while block := list(islice(lines, size)):
+            values = self._parsed(header, block)
+            if values is None:
+                # Empty lines stand for those already read: the others keep their numbers.
+                rest = chain([header], repeat("\n", read), self._text(chain(block, lines)))
+                yield from self._row_by_row(rest, size)
+                return
+            if len(values):
+                yield values
+            read += len(block)
+
+    def _parsed(self, header: str, block: list[str]) -> Floats | None:
+        """The wanted columns of some lines; None if rows must be looked at one by one."""
+        names = next(csv.reader([header]))
+        if header.count('"') % 2 or not _of_width(len(names), block):
+            return None
+        places = table_columns(names, one_line(self.path), self._names)
+        if not any(line.strip() for line in block):
+            return np.empty((0, len(places)))
         try:
             values = np.loadtxt(
-                lines, delimiter=",", usecols=columns, quotechar='"', comments=None, ndmin=2
+                block,
+                delimiter=",",
+                usecols=[places[name] for name in self._names],
+                quotechar='"',
+                comments=None,
+                ndmin=2,
             )
         except ValueError:
-            values = np.full((1, len(columns)), np.nan)
-        if not self._sound(values):
-            self._blame(lines, columns, first)
-        return values
+            return None
+        return values if self._sound(values) else None
 
-    def _sound(self, values: Array) -> bool:
+    def _sound(self, values: Floats) -> bool:
         x, s = values[:, :-1], values[:, -1]
-        good: NDArray[np.bool_] = (
-            np.isfinite(values).all() & (s >= 0).all() & (s == s.round()).all()
-        )
-        return bool(good and (not self.log or (x > 0).all()))
+        counts = (s >= 0) & (s == s.round()) & (s <= LARGEST_COUNT)
+        low, high = self._range
+        return bool(counts.all() and ((x > low) & (x < high)).all())
 
-    def _blame(self, lines: list[str], columns: list[int], first: int) -> None:
-        """Raises for the first wrong cell."""
-        names = (*self.position, self.strength)
-        for number, row in enumerate(csv.reader(lines), first):
-            for name, index in zip(names, columns, strict=True) if row else ():
-                cell = row[index].strip() if index < len(row) else ""
-                self._check(cell, name, f"{self.path}, line {number}")
-        raise UserError(f"{self.path}, from line {first}: cells must be plain numbers like 17.5.")
+    @property
+    def _range(self) -> tuple[float, float]:
+        """Between what a position must lie."""
+        return (0, math.inf) if self.log else (-LARGEST_NUMBER, LARGEST_NUMBER)
 
-    def _check(self, cell: str, name: str, where: str) -> None:
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise UserError(f"{where}: {name} must be a finite number, got '{cell}'.")
-        if name == self.strength and not (value >= 0 and value.is_integer()):
-            raise UserError(f"{where}: {name} must be a count 0, 1, 2, …, got '{cell}'.")
-        if self.log and name in self.position and value <= 0:
-            raise UserError(f"{where}: {name} must be a positive distance, got '{cell}'.")
+    def _text(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if "\0" in line:
+                self._blame_line()
+            yield line
+
+    def _row_by_row(self, lines: Iterable[str], size: int) -> Iterator[Floats]:
+        rows = self._rows(lines)
+        while some := [self._checked(row) for row in islice(rows, size)]:
+            yield np.array(some)
+
+    def _checked(self, row: TableRow) -> list[float]:
+        """One event.
+
+        Raises:
+            UserError: Naming the cell that is wrong.
+        """
+        for name in self.position:
+            low, high = self._range
+            if not low < row.number(name) < high:
+                wanted = "a positive distance" if self.log else f"within ±{high:g}"
+                raise UserError(f"{row.at(name)} must be {wanted}, got '{shown(row.cells[name])}'.")
+        count = row.number(self.strength)
+        if not (0 <= count <= LARGEST_COUNT and count.is_integer()):
+            cell = shown(row.cells[self.strength])
+            wanted = f"a count 0, 1, 2, … up to {LARGEST_COUNT}"
+            raise UserError(f"{row.at(self.strength)} must be {wanted}, got '{cell}'.")
+        return [row.number(name) for name in self._names]
+
+
+def _of_width(width: int, block: list[str]) -> bool:
+    """Whether every line is a row of ``width`` cells, or empty."""
+    text = "".join(block)
+    if "\0" in text:
+        return False
+    separators = text.encode().translate(None, NO_SEPARATORS)
+    if separators == (b"," * (width - 1) + b"\n") * len(block):
+        return True
+    try:
+        return set(map(len, csv.reader(block, strict=True))) <= {0, width}
+    except csv.Error:
+        return False

@@ -1,41 +1,23 @@
-"""Events whose epicentres are known, to see how well they are found again."""
+"""Events whose epicentres are known, and how well a fit finds these again."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.random import Generator
+from scipy.optimize import linear_sum_assignment
+from scipy.special import xlogy
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats, Ints
+from tasks.cavi.events import Events
+from tasks.cavi.model import EpicentreModel
+from tasks.cavi.options import Simulation
+from tasks.cavi.posterior import VariationalPosterior
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
+LARGEST_RATE = 2.0**53
+"""Of strengths, which must be counts that doubles hold."""
 
-    from tasks.cavi.events import Events
-    from tasks.cavi.model import Model
-    from tasks.cavi.posterior import Array, Indices
-
-__all__ = ["Simulation", "Truth", "simulate"]
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """What is drawn from the model where no file is given.
-
-    Args:
-        events: How many.
-        components: Super-epicentres, of equal weight unless weights are given or drawn.
-        dimensions: Of a position; 1 for log-normal distances.
-
-    Raises:
-        UserError: If one is not positive.
-    """
-
-    events: int = 1000
-    components: int = 4
-    dimensions: int = 2
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise UserError(f"simulation.{name} must be at least 1, got {value}.")
+__all__ = ["Truth", "accuracy", "match", "simulate_events"]
 
 
 @dataclass(frozen=True)
@@ -48,27 +30,50 @@ class Truth:
         z: Each event's epicentre ``(N,)``.
     """
 
-    mu: "Array"
-    lam: "Array"
-    z: "Indices"
+    mu: Floats
+    lam: Floats
+    z: Ints
 
 
-def simulate(wanted: Simulation, model: "Model", generator: "Generator") -> tuple["Events", Truth]:
+def simulate_events(
+    wanted: Simulation, model: EpicentreModel, generator: Generator
+) -> tuple[Events, Truth]:
     """Draws epicentres and rates from the prior, and events from those.
 
     Args:
         wanted: How much.
         model: The priors; ν has as many numbers as there are dimensions.
         generator: Source of all noise.
+
+    Raises:
+        UserError: If the prior yields rates that no count can have.
     """
-    import numpy as np
-
-    from tasks.cavi.events import Events
-
-    k, d, given = wanted.components, wanted.dimensions, model.constants
+    k, d, given = wanted.components, len(model.nu), model.constants
     mu = model.nu + generator.standard_normal((k, d)) / np.sqrt(given.rho)
     lam = generator.gamma(given.alpha, 1 / given.beta, k)
+    if lam.max() > LARGEST_RATE:
+        raise UserError(
+            f"alpha / beta is the mean strength of simulated events, and one of {lam.max():.3g} is "
+            f"too large: alpha {given.alpha:g} must be smaller, or beta {given.beta:g} larger."
+        )
     pi = model.weights.posterior(np.zeros((1, k))).mean[0]
     z = generator.choice(k, size=wanted.events, p=pi)
     x = mu[z] + generator.standard_normal((wanted.events, d)) / np.sqrt(given.tau)
     return Events(x, generator.poisson(lam[z]).astype(float)), Truth(mu, lam, z)
+
+
+def match(model: EpicentreModel, q: VariationalPosterior, truth: Truth) -> tuple[Ints, Ints]:
+    """Pairs of components, fitted and true, with the least divergence in all.
+
+    What a pair costs is the divergence of an event's distribution under the fit from that under
+    the truth: τ/2 ‖m − μ‖² and that of two Poissons, λ log(λ/λ̂) − λ + λ̂.
+    """
+    square = ((q.mu.mean[0][:, None] - truth.mu) ** 2).sum(-1)
+    fitted, lam = q.lam.mean[0][:, None], truth.lam
+    poisson = xlogy(lam, lam) - lam * np.log(fitted) - lam + fitted
+    return linear_sum_assignment(model.constants.tau / 2 * square + poisson)
+
+
+def accuracy(pairs: tuple[Ints, Ints], label: Ints, z: Ints) -> float:
+    """Share of events whose likeliest component is the one that generated them."""
+    return sum(float(((label == k) & (z == j)).mean()) for k, j in zip(*pairs, strict=True))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.arrays import Floats
 from tasks.cavi.events import Events
 from tasks.cavi.kernel import accumulate
-from tasks.cavi.model import Model
-from tasks.cavi.posterior import Array, Posterior
+from tasks.cavi.model import EpicentreModel
+from tasks.cavi.posterior import VariationalPosterior
 
 __all__ = ["Statistics", "gather", "natural_terms"]
 
@@ -39,12 +40,12 @@ class Statistics:
         entropy: −Σ r log r, in nats ``(R,)``.
     """
 
-    n: Array
-    strength: Array
-    square: Array
-    shift: Array
-    centre: Array
-    entropy: Array
+    n: Floats
+    strength: Floats
+    square: Floats
+    shift: Floats
+    centre: Floats
+    entropy: Floats
 
     def scaled(self, factor: float) -> "Statistics":
         """As if each event had been seen ``factor`` times."""
@@ -57,13 +58,13 @@ class Statistics:
             factor * self.entropy,
         )
 
-    def expected_square(self, m: Array) -> Array:
+    def expected_square(self, m: Floats) -> Floats:
         """Σ_n r_nk ‖x_n − m_k‖² ``(R, K)`` for any means ``(R, K, D)``."""
         move = m - self.centre
         return self.square - 2 * (move * self.shift).sum(-1) + self.n * (move**2).sum(-1)
 
 
-def natural_terms(model: Model, q: Posterior) -> tuple[Array, Array]:
+def natural_terms(model: EpicentreModel, q: VariationalPosterior) -> tuple[Floats, Floats]:
     """What multiplies S_n in log r_nk, E[log λ_k], and what depends on k alone, both ``(R, K)``.
 
     The latter: E[log π_k] − E[λ_k] − (τ/2) D/ρ_k.
@@ -73,7 +74,7 @@ def natural_terms(model: Model, q: Posterior) -> tuple[Array, Array]:
     return q.lam.expected_log, constant
 
 
-def gather(model: Model, q: Posterior, chunks: Iterable[Events]) -> Statistics:
+def gather(model: EpicentreModel, q: VariationalPosterior, chunks: Iterable[Events]) -> Statistics:
     """Updates q(Z) and returns its statistics; responsibilities are never kept.
 
     Time O(N K D) and memory O(K D), whatever the number of events in a chunk.
@@ -96,14 +97,14 @@ def gather(model: Model, q: Posterior, chunks: Iterable[Events]) -> Statistics:
 
 
 def _pieces(
-    events: Events, m: Array, a: Array, c: Array, half_tau: float
-) -> Iterable[tuple[Array, Array]]:
+    events: Events, m: Floats, a: Floats, c: Floats, half_tau: float
+) -> Iterable[tuple[Floats, Floats]]:
     """The sums of each part of the events, in order, by several threads."""
     x, s, count = events.x.T, events.strengths, len(events)
     parts = min(PIECES, -(-count // PIECE))
     ends = [count * i // parts for i in range(parts + 1)]
 
-    def work(i: int) -> tuple[Array, Array]:
+    def work(i: int) -> tuple[Floats, Floats]:
         sums, entropy = np.zeros((*m.shape[:2], 3 + m.shape[2])), np.zeros(len(m))
         accumulate(x, s, ends[i], ends[i + 1], m, a, c, half_tau, sums, entropy)
         return sums, entropy

@@ -1,18 +1,11 @@
-"""Decision processes and matrix games.
+"""Markov decision processes.
 
-`task.DecisionProcess` and `game_task.MatrixGame` are the commands; the algorithms work without::
+`task.DecisionProcess` is the command; the algorithms work without::
 
     from tasks.mdp.environment import space_exploration
-    from tasks.mdp.solvers import PolicyIteration
+    from tasks.mdp.solution import solve
+    from tasks.mdp.solvers import ValueIteration
 
-    found = PolicyIteration().solve(space_exploration())
-    print(found.v, found.policy, found.bound)  # bound: how far v can be from v_*
+    solution = solve(space_exploration(), ValueIteration(tolerance=1e-6))
+    print(solution.v, solution.policy, solution.bound)  # bound: how far v can be from v_*
 """
-
-from tasks.registration import register_in_time
-
-register_in_time(
-    "SpaceExploration-v0",
-    "tasks.mdp.environment:SpaceExploration",
-    max_episode_steps=100,
-)

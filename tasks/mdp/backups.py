@@ -11,17 +11,40 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from tasks.mdp.model import MDP, Array, Policy
+from tasks.arrays import Floats, Ints
+from tasks.mdp.bellman import EvaluationSweep
+from tasks.mdp.model import MDP
 
-__all__ = [
-    "best_action",
-    "gauss_seidel",
-    "improve",
-    "policy_arrays",
-    "q_values",
-    "row_arrays",
-    "sweep",
-]
+__all__ = ["best_action", "gauss_seidel", "improve", "q_values", "row_arrays", "sweep_of"]
+
+
+def q_values(mdp: MDP, v: Floats) -> Floats:
+    """q(s, a) ``(S, A)`` for the values ``v`` of what follows."""
+    return mdp.R + mdp.gamma * (mdp.P @ v).reshape(mdp.S, mdp.A)
+
+
+def improve(
+    mdp: MDP, v: Floats, policy: Ints, Tv: Floats, slack: float = 0.0
+) -> tuple[float, float]:
+    """One backup of all states at once; see `bellman.BellmanOperators.improve`."""
+    return _improve(*row_arrays(mdp), mdp.R, mdp.gamma, v, policy, slack, Tv)
+
+
+def gauss_seidel(mdp: MDP, v: Floats, policy: Ints) -> float:
+    """One sweep in place; see `bellman.BellmanOperators.improve_in_place`."""
+    return _gauss_seidel(*row_arrays(mdp), mdp.R, mdp.gamma, v, policy)
+
+
+def sweep_of(mdp: MDP, policy: Ints) -> EvaluationSweep:
+    """Synchronous sweeps of evaluation; the policy's rows are copied, so that they lie together."""
+    rows = mdp.rows(policy)
+    indptr, indices, data = _unsigned(mdp.csr[rows])
+    r, gamma = mdp.R.ravel()[rows], mdp.gamma
+
+    def sweep(v: Floats, out: Floats) -> tuple[float, float]:
+        return _sweep(indptr, indices, data, r, gamma, v, out)
+
+    return sweep
 
 
 def row_arrays(mdp: MDP) -> tuple[Any, Any, Any]:
@@ -29,19 +52,9 @@ def row_arrays(mdp: MDP) -> tuple[Any, Any, Any]:
     return _unsigned(mdp.csr)
 
 
-def policy_arrays(mdp: MDP, policy: Policy) -> tuple[Any, Any, Any]:
-    """The same of the rows that a policy takes, copied together: sweeps then read no gaps."""
-    return _unsigned(mdp.csr[mdp.rows(policy)])
-
-
 def _unsigned(matrix: sparse.csr_array) -> tuple[Any, Any, Any]:
     indices = matrix.indices
     return matrix.indptr, indices.view(f"u{indices.itemsize}"), matrix.data
-
-
-def q_values(mdp: MDP, v: Array) -> Array:
-    """q(s, a) ``(S, A)`` for the values ``v`` of what follows."""
-    return mdp.R + mdp.gamma * (mdp.P @ v).reshape(mdp.S, mdp.A)
 
 
 @njit(cache=True)
@@ -66,15 +79,7 @@ def best_action(s, indptr, indices, data, R, gamma, v, old, slack):
 
 
 @njit(cache=True)
-def improve(indptr, indices, data, R, gamma, v, policy, slack, Tv):
-    """Writes Tv into ``Tv`` and the greedy policy into ``policy``.
-
-    An action is kept unless another one is better by more than ``slack``: ties that rounding
-    breaks one way and then the other would never settle.
-
-    Returns:
-        Smallest and largest (Tv − v)(s).
-    """
+def _improve(indptr, indices, data, R, gamma, v, policy, slack, Tv):
     low, high = np.inf, -np.inf
     for s in range(R.shape[0]):
         best, policy[s] = best_action(s, indptr, indices, data, R, gamma, v, policy[s], slack)
@@ -84,12 +89,8 @@ def improve(indptr, indices, data, R, gamma, v, policy, slack, Tv):
 
 
 @njit(cache=True)
-def sweep(indptr, indices, data, r, gamma, v, out):
-    """One synchronous sweep of evaluation, out = r_π + γ P_π v, with the rows of one policy.
-
-    Returns:
-        Smallest and largest (out − v)(s).
-    """
+def _sweep(indptr, indices, data, r, gamma, v, out):
+    """out = r_π + γ P_π v, with the rows of one policy."""
     low, high = np.inf, -np.inf
     for s in range(len(r)):
         out[s] = r[s] + gamma * _inner(s, indptr, indices, data, v)
@@ -98,12 +99,7 @@ def sweep(indptr, indices, data, r, gamma, v, out):
 
 
 @njit(cache=True)
-def gauss_seidel(indptr, indices, data, R, gamma, v, policy):
-    """One sweep in place: each state sees what the states before it have become.
-
-    Returns:
-        The largest change.
-    """
+def _gauss_seidel(indptr, indices, data, R, gamma, v, policy):
     change = 0.0
     for s in range(R.shape[0]):
         best, policy[s] = best_action(s, indptr, indices, data, R, gamma, v, policy[s], 0.0)

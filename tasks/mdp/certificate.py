@@ -14,8 +14,9 @@ from numba import njit
 from scipy import sparse
 
 from elbolab.errors import UserError
-from tasks.mdp.backups import improve, policy_arrays, row_arrays, sweep
-from tasks.mdp.model import MDP, Array, Policy
+from tasks.arrays import Floats, Ints
+from tasks.mdp.backups import improve, sweep_of
+from tasks.mdp.model import MDP
 
 __all__ = ["certified_bound", "first_endless_state", "horizon", "rounding"]
 
@@ -29,7 +30,7 @@ MAX_STEPS = 1_000_000
 """Improvements after which the search for w gives up; the bound is then infinite."""
 
 
-def rounding(mdp: MDP, v: Array) -> float:
+def rounding(mdp: MDP, v: Floats) -> float:
     """What rounding can do to one Tv − v: (n + 4)u(max|r| + (1 + γ) max|v|), n terms in a row."""
     size = mdp.largest_reward + (1 + mdp.gamma) * float(np.abs(v).max())
     return (mdp.width + 4) * UNIT * size
@@ -39,7 +40,7 @@ def horizon(mdp: MDP) -> float:
     """H with ‖v − v_*‖ ≤ H ‖Tv − v‖; for γ = 1 proved by expected numbers of steps.
 
     Raises:
-        UserError: If γ = 1 and some policy never ends.
+        UserError: If γ = 1 and some policy never ends, or γ < 1 cannot be told from 1.
     """
     if mdp.gamma < 1:
         return _discounted_horizon(mdp)
@@ -55,23 +56,26 @@ def horizon(mdp: MDP) -> float:
 def _discounted_horizon(mdp: MDP) -> float:
     """1/(1 − γρ), with ρ the largest row's sum, which rounding may have put above 1."""
     factor = mdp.gamma * float(mdp.mass.max(initial=0.0)) * (1 + (mdp.width + 2) * UNIT)
-    return 1 / (1 - factor) if factor < 1 else math.inf
+    if factor >= 1:
+        raise UserError(
+            f"gamma = {mdp.gamma} is too close to 1 for a bound in doubles: take a smaller one."
+        )
+    return 1 / (1 - factor)
 
 
 def _steps_to_end(mdp: MDP) -> float:
     """The bound max w/(1 − η): w from iterating w ← 1 + max_a P w until max(1 + P w − w) ≤ η."""
-    ones = np.where(mdp.terminal[:, None], 0.0, np.ones((mdp.S, mdp.A)))
+    counting = mdp.counting_steps()
     w, Tw, policy = np.zeros(mdp.S), np.zeros(mdp.S), np.zeros(mdp.S, dtype=np.int64)
-    arrays = row_arrays(mdp)
     for _ in range(MAX_STEPS):
-        _, high = improve(*arrays, ones, 1.0, w, policy, 0.0, Tw)
+        _, high = improve(counting, w, policy, Tw)
         eta = high + (mdp.width + 4) * UNIT * (1 + 2 * float(w.max()))
         if eta <= PROOF:
             return float(w.max()) / (1 - eta) * (1 + 4 * UNIT)
         w, Tw = Tw, w
-        taken, r = policy_arrays(mdp, policy), ones[:, 0]
+        sweep = sweep_of(counting, policy)
         for _ in range(20):
-            sweep(*taken, r, 1.0, w, Tw)
+            sweep(w, Tw)
             w, Tw = Tw, w
     return math.inf
 
@@ -108,7 +112,7 @@ def _largest_closed_set(indptr, rows, actions, A):
     return inside
 
 
-def certified_bound(mdp: MDP, v: Array, H: float) -> tuple[Policy, float]:
+def certified_bound(mdp: MDP, v: Floats, H: float) -> tuple[Ints, float]:
     """The greedy policy of ``v``, and a bound on ‖v − v_*‖∞ for the process as it is stored.
 
     Args:
@@ -117,5 +121,5 @@ def certified_bound(mdp: MDP, v: Array, H: float) -> tuple[Policy, float]:
         H: What `horizon` says.
     """
     policy, Tv = np.zeros(mdp.S, dtype=np.int64), np.empty(mdp.S)
-    low, high = improve(*row_arrays(mdp), mdp.R, mdp.gamma, v, policy, rounding(mdp, v), Tv)
+    low, high = improve(mdp, v, policy, Tv, slack=rounding(mdp, v))
     return policy, (max(high, -low) + rounding(mdp, v)) * H * (1 + 4 * UNIT)

@@ -1,7 +1,8 @@
-# ruff: noqa: N806  capitals are the symbols of the formulas
+# ruff: noqa: N803, N806  capitals are the symbols of the formulas
 """Space exploration as a Gymnasium environment, and any environment's ``P`` as a process."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -9,18 +10,21 @@ from gymnasium.spaces import Discrete
 from scipy import sparse
 
 from elbolab.errors import UserError
+from elbolab.files import shown
+from tasks.arrays import Floats
 from tasks.mdp.model import MDP
+from tasks.mdp.transitions import real_numbers
 
-__all__ = ["Model", "SpaceExploration", "mdp_of", "space_exploration"]
+__all__ = ["OutcomeTable", "SpaceExploration", "mdp_of", "space_exploration"]
 
-Model = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
+OutcomeTable = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
 """Gymnasium's ``P``: state → action → (probability, next state, reward, terminated)."""
 
 STATES, ACTIONS = ("FullEnergy", "LowEnergy", "Depleted"), ("Conserve", "Explore")
 FULL, LOW, DEPLETED = range(3)
 CONSERVE, EXPLORE = range(2)
 
-SPACE: Model = {
+SPACE: OutcomeTable = {
     FULL: {
         CONSERVE: [(1.0, FULL, 1.0, False)],
         EXPLORE: [(0.5, LOW, 2.0, False), (0.5, FULL, 2.0, False)],
@@ -86,7 +90,8 @@ def mdp_of(env: Any, gamma: float) -> MDP:
         gamma: γ in [0, 1].
 
     Raises:
-        UserError: If the environment has no ``P``, or γ is impossible.
+        UserError: If the environment has no ``P``, it is no table of outcomes with the same
+            actions in every state, or γ is impossible.
     """
     base = env.unwrapped
     if not hasattr(base, "P"):
@@ -95,34 +100,103 @@ def mdp_of(env: Any, gamma: float) -> MDP:
             f"environment {name} has no P, the table of its transitions, and cannot be solved: "
             "take a toy-text one such as FrozenLake-v1, or learn with --learner Reinforce."
         )
-    P, S, A = base.P, len(base.P), len(base.P[0])
-    dead = {s for s in P if all(_is_dead(s, outcomes) for outcomes in P[s].values())}
+    table = _table(base.P)
+    S, A = len(table), len(table[0])
+    dead = {s for s, row in enumerate(table) if all(_is_dead(s, outcomes) for outcomes in row)}
     rows, columns, p, r = [], [], [], np.zeros((S + 1, A))
-    every = ((s, a, *outcome) for s in P for a in P[s] for outcome in P[s][a])
-    for s, a, probability, following, reward, terminated in every:
+    every = ((s, a, o) for s, row in enumerate(table) for a, cell in enumerate(row) for o in cell)
+    for s, a, outcome in every:
         rows.append(s * A + a)
-        columns.append(S if terminated and following not in dead else int(following))
-        p.append(probability)
-        r[s, a] += probability * reward
+        ends = outcome.terminated and outcome.following not in dead
+        columns.append(S if ends else outcome.following)
+        p.append(outcome.p)
+        r[s, a] += outcome.p * outcome.reward
     size = S + int(S in columns)
-    stacked = sparse.csr_array((p, (rows, columns)), shape=(size * A, size))
-    names = getattr(base, "state_names", tuple(map(str, range(S)))) + ("end",) * (size - S)
-    start = np.pad(base.initial_state_distrib, (0, size - S)) if _has_start(base) else None
     return MDP(
-        *(stacked, r[:size], gamma, sorted(dead | set(range(S, size))), names),
-        *(getattr(base, "action_names", None), start, _grid(base)),
+        sparse.csr_array((p, (rows, columns)), shape=(size * A, size)),
+        r[:size],
+        gamma,
+        terminal=sorted(dead | set(range(S, size))),
+        states=[*getattr(base, "state_names", map(str, range(S))), *["end"] * (size - S)],
+        actions=getattr(base, "action_names", None),
+        start=_start(base, size - S),
+        shape=_grid(base, S),
     )
 
 
-def _has_start(base: Any) -> bool:
-    return getattr(base, "initial_state_distrib", None) is not None
+class _Outcome(NamedTuple):
+    p: float
+    following: int
+    reward: float
+    terminated: bool
 
 
-def _is_dead(s: int, outcomes: list[tuple[float, int, float, bool]]) -> bool:
-    return all(end and int(t) == s and r == 0 for _, t, r, end in outcomes)
+def _table(P: Any) -> list[list[list[_Outcome]]]:
+    """``P`` as lists, whether it is made of dictionaries or of lists, checked."""
+    rows = [_numbered(f"P[{s}]", row) for s, row in enumerate(_numbered("P", P))]
+    for s, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise UserError(
+                f"P[{s}] has {len(row)} actions and P[0] has {len(rows[0])}: all states need the "
+                "same; let one that is not possible stay where it is."
+            )
+    return [
+        [
+            [_outcome(f"P[{s}][{a}]", outcome, len(rows)) for outcome in cell]
+            for a, cell in enumerate(map(_listed, row))
+        ]
+        for s, row in enumerate(rows)
+    ]
 
 
-def _grid(base: Any) -> tuple[int, int] | None:
+def _numbered(name: str, given: Any) -> list[Any]:
+    """What is given as a list, or as a dictionary with keys from 0 on."""
+    if isinstance(given, Mapping) and set(given) == set(range(len(given))):
+        given = [given[i] for i in range(len(given))]
+    if not isinstance(given, list | tuple) or not given:
+        raise UserError(
+            f"{name} of the environment must be a list, or a dictionary with keys 0, 1, 2, …, "
+            f"got {shown(given)}."
+        )
+    return list(given)
+
+
+def _listed(cell: Any) -> list[Any] | tuple[Any, ...]:
+    """The outcomes in a cell; anything else stands for one, which then is none."""
+    return cell if isinstance(cell, list | tuple) else [cell]
+
+
+def _outcome(name: str, given: Any, states: int) -> _Outcome:
+    try:
+        p, following, reward, terminated = given
+        outcome = _Outcome(float(p), int(following), float(reward), bool(terminated))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{name} of the environment: an outcome is (probability, next state, reward, "
+            f"terminated), got {shown(given)}."
+        ) from error
+    if not outcome.p >= 0 or not 0 <= outcome.following < states:
+        raise UserError(
+            f"{name} of the environment: a probability must not be negative and a next state lie "
+            f"in 0 … {states - 1}, got {shown(given)}."
+        )
+    return outcome
+
+
+def _is_dead(s: int, outcomes: list[_Outcome]) -> bool:
+    return all(o.terminated and o.following == s and o.reward == 0 for o in outcomes)
+
+
+def _start(base: Any, further: int) -> Floats | None:
+    given = getattr(base, "initial_state_distrib", None)
+    if given is None:
+        return None
+    return np.append(real_numbers("initial_state_distrib", given).ravel(), np.zeros(further))
+
+
+def _grid(base: Any, states: int) -> tuple[int, int] | None:
     """Rows and columns of an environment whose states are the cells of a grid."""
     shape = getattr(base, "shape", None) or (getattr(base, "nrow", 0), getattr(base, "ncol", 0))
-    return (int(shape[0]), int(shape[1])) if np.prod(shape) == len(base.P) else None
+    if np.shape(shape) != (2,) or np.prod(shape) != states:
+        return None
+    return int(shape[0]), int(shape[1])

@@ -1,29 +1,28 @@
 """What the command does with its options: solve, compare, learn, draw, record."""
 
-from typing import Any
-
 import numpy as np
 
+from tasks.arrays import Ints
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.mdp import pictures
 from tasks.mdp.backups import q_values
 from tasks.mdp.certificate import horizon
 from tasks.mdp.learning import learn
 from tasks.mdp.model import MDP
+from tasks.mdp.options import DecisionOptions
+from tasks.mdp.solution import Solution, solve
 from tasks.mdp.solvers import (
     GaussSeidel,
     LinearProgramming,
     ModifiedPolicyIteration,
     PolicyIteration,
     Prioritised,
-    Solution,
     Solver,
     ValueIteration,
 )
 from tasks.mdp.sources import find_environment, find_mdp, is_environment
-from tasks.mdp.task import DecisionProcess
 
-__all__ = ["merge", "run"]
+__all__ = ["run"]
 
 ORDERS: dict[str, type[Solver]] = {
     "synchronous": ValueIteration,
@@ -38,34 +37,25 @@ NAMED = 10
 """States up to which each has a metric of its own."""
 
 
-def run(task: DecisionProcess, context: TaskContext) -> TaskResult:
+def run(options: DecisionOptions, context: TaskContext) -> TaskResult:
     """Does what `task.DecisionProcess` promises.
 
     Raises:
         UserError: If the model or an option is wrong.
     """
-    env = find_environment(task.model) if is_environment(task.model) else None
-    if env is not None and task.learner.learns and not hasattr(env.unwrapped, "P"):
-        return learn(task, None, None, env, context)
-    mdp = find_mdp(task.model, task.gamma, task.garnet, context.generator("garnet"))
-    solution = task.solver.solve(mdp, keep=task.keep or mdp.S <= FEW)
-    parts = [_solved(mdp, solution), _iterates(task, mdp, solution)]
-    if mdp.S <= FEW if task.compare is None else task.compare:
-        parts += [_solvers(mdp, solution), _orders(task, mdp, context)]
-    if task.learner.learns:
-        parts.append(learn(task, mdp, solution, env, context))
+    env = find_environment(options.model) if is_environment(options.model) else None
+    if env is not None and options.learner.learns and not hasattr(env.unwrapped, "P"):
+        return learn(options, None, None, env, context)
+    mdp = find_mdp(options.model, options.gamma, options.garnet, context.generator("garnet"))
+    solution = solve(mdp, options.solver, keep=options.keep or mdp.S <= FEW)
+    parts = [_solved(mdp, solution), _iterates(options, mdp, solution)]
+    if mdp.S <= FEW if options.compare is None else options.compare:
+        parts += [_solvers(mdp, solution), _orders(options, mdp, context)]
+    if options.learner.learns:
+        parts.append(learn(options, mdp, solution, env, context))
     for step, residual in enumerate(solution.residuals[1:], 1):
         context.writer.add_scalar("mdp/residual", residual, step)
-    return merge(parts)
-
-
-def merge(parts: list[TaskResult]) -> TaskResult:
-    """One result of several; later ones win."""
-    merged: dict[str, dict[str, Any]] = {"metrics": {}, "tables": {}, "figures": {}}
-    for part in parts:
-        for kind, found in merged.items():
-            found.update(getattr(part, kind))
-    return TaskResult(**merged)
+    return TaskResult.merged(*parts)
 
 
 def _solved(mdp: MDP, solution: Solution) -> TaskResult:
@@ -93,18 +83,18 @@ def _solved(mdp: MDP, solution: Solution) -> TaskResult:
     return TaskResult(metrics, {"values": table}, figures)
 
 
-def _actions(mdp: MDP, policy: Any) -> list[str]:
+def _actions(mdp: MDP, policy: Ints) -> list[str]:
     names = [mdp.action(a) for a in range(mdp.A)]
     return ["" if end else names[a] for end, a in zip(mdp.terminal, policy, strict=True)]
 
 
-def _iterates(task: DecisionProcess, mdp: MDP, solution: Solution) -> TaskResult:
+def _iterates(options: DecisionOptions, mdp: MDP, solution: Solution) -> TaskResult:
     figures = {"contraction": pictures.contraction_picture(mdp, solution, horizon(mdp), _best(mdp))}
     if not solution.iterates:
         return TaskResult(figures=figures)
     values = np.array([iterate.v for iterate in solution.iterates])
     figures["sweeps"] = pictures.sweeps_picture(mdp, values)
-    if not task.keep:
+    if not options.keep:
         return TaskResult(figures=figures)
     table: Table = {
         "iteration": np.repeat(np.arange(len(values)), mdp.S).tolist(),
@@ -117,49 +107,48 @@ def _iterates(task: DecisionProcess, mdp: MDP, solution: Solution) -> TaskResult
 
 def _best(mdp: MDP) -> Solution | None:
     """The exact solution, where it costs little."""
-    return PolicyIteration().solve(mdp) if mdp.S <= FEW else None
+    return solve(mdp) if mdp.S <= FEW else None
 
 
 def _solvers(mdp: MDP, solution: Solution) -> TaskResult:
     """Every solver beside the linear programme."""
-    programme = LinearProgramming().solve(mdp)
+    programme = solve(mdp, LinearProgramming())
     solvers: dict[str, Solver] = {
         "policy iteration, exact": PolicyIteration(),
-        "policy iteration, 1 sweep": PolicyIteration(1),
+        "policy iteration, 1 sweep": PolicyIteration(sweeps=1),
         "modified policy iteration": ModifiedPolicyIteration(),
         **{f"value iteration, {name}": order() for name, order in ORDERS.items()},
     }
-    found = {name: solver.solve(mdp) for name, solver in solvers.items()}
-    found["linear programming"] = programme
-    distance = {name: np.abs(one.v - programme.v).max() for name, one in found.items()}
+    solutions = {name: solve(mdp, solver) for name, solver in solvers.items()}
+    solutions["linear programming"] = programme
+    distance = {name: np.abs(one.v - programme.v).max() for name, one in solutions.items()}
     table: Table = {
-        "solver": list(found),
-        "iterations": [one.iterations for one in found.values()],
-        "sweeps": [one.backups / mdp.S for one in found.values()],
-        "bound": [one.bound for one in found.values()],
+        "solver": list(solutions),
+        "iterations": [one.iterations for one in solutions.values()],
+        "sweeps": [one.backups / mdp.S for one in solutions.values()],
+        "bound": [one.bound for one in solutions.values()],
         "distance_from_programme": list(distance.values()),
     }
-    here = float(np.abs(solution.v - programme.v).max())
     metrics = {
-        "distance_from_programme": here,
+        "distance_from_programme": float(np.abs(solution.v - programme.v).max()),
         "solvers_disagree": max(distance.values()),
         "bounds_hold": float(
-            all(distance[name] <= one.bound + programme.bound for name, one in found.items())
+            all(distance[name] <= one.bound + programme.bound for name, one in solutions.items())
         ),
     }
     return TaskResult(metrics, {"solvers": table})
 
 
-def _orders(task: DecisionProcess, mdp: MDP, context: TaskContext) -> TaskResult:
+def _orders(options: DecisionOptions, mdp: MDP, context: TaskContext) -> TaskResult:
     """Sweeps until the tolerance is met, for each order of backups and each discount."""
-    if not task.gammas:
+    if not options.gammas:
         return TaskResult()
+    gammas, tolerance = sorted(set(options.gammas)), max(options.solver.tolerance, 1e-8)
     sweeps: dict[str, list[float]] = {name: [] for name in ORDERS}
-    for gamma in context.progress(task.gammas, description="discounts"):
+    for gamma in context.progress(gammas, description="discounts"):
         other = mdp.with_gamma(gamma)
         for name, order in ORDERS.items():
-            tolerance = max(task.solver.tolerance, 1e-8)
-            sweeps[name].append(order(tolerance=tolerance).solve(other).backups / mdp.S)
-    table: Table = {"gamma": task.gammas, **sweeps}
-    figure = pictures.orders_picture(task.gammas, sweeps, max(task.solver.tolerance, 1e-8))
+            sweeps[name].append(solve(other, order(tolerance=tolerance)).backups / mdp.S)
+    table: Table = {"gamma": gammas, **sweeps}
+    figure = pictures.orders_picture(gammas, sweeps, tolerance)
     return TaskResult(tables={"orders": table}, figures={"orders": figure})

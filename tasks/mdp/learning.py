@@ -5,24 +5,26 @@ from typing import Any
 import numpy as np
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats
 from tasks.base import Table, TaskContext, TaskResult
-from tasks.mdp.learners import Curves, Problem
-from tasks.mdp.learning_pictures import gap_picture, norm_picture
+from tasks.mdp.exact import complex_step, objective, theorem_gradient, visits
+from tasks.mdp.learners import ExactObjective, LearningCurves, LearningProblem
 from tasks.mdp.model import MDP
+from tasks.mdp.options import DecisionOptions
+from tasks.mdp.pictures import gap_picture, norm_picture
+from tasks.mdp.policy_gradient import policy_of
 from tasks.mdp.rollouts import roll_environment, roll_model, state_encoder
-from tasks.mdp.softmax import complex_step, policy_of, theorem_gradient
-from tasks.mdp.solvers import Solution
+from tasks.mdp.solution import Solution
 from tasks.mdp.sources import GAMMA
-from tasks.mdp.task import DecisionProcess
 
-__all__ = ["learn"]
+__all__ = ["exact_objective", "learn"]
 
 DIRECTIONS = 3
 """Random directions along which the theorem is compared with the derivative of the solve."""
 
 
 def learn(
-    task: DecisionProcess,
+    options: DecisionOptions,
     mdp: MDP | None,
     solution: Solution | None,
     env: Any,
@@ -31,7 +33,7 @@ def learn(
     """Learns a softmax policy and says how far it stays from the optimum.
 
     Args:
-        task: The options.
+        options: The options.
         mdp: The process, or None where there is no table of it.
         solution: Its solution, where there is one.
         env: The environment, where the process is None.
@@ -40,32 +42,49 @@ def learn(
     Raises:
         UserError: If the environment is not discrete.
     """
-    problem = _problem(task, mdp, env, context)
-    curves = task.learner.learn(problem)
+    problem = _problem(options, mdp, env, context)
+    curves = options.learner.learn(problem)
     best = float(mdp.start @ solution.v) if mdp and solution else None
-    result = _report(curves, best)
     _write_curves(curves, best, context)
+    report = _report(curves, best)
     if mdp is None:
-        return result
+        return report
     check = {"gradient/disagreement": _disagreement(mdp, curves, context)}
-    return TaskResult({**result.metrics, **check}, result.tables, result.figures)
+    return TaskResult.merged(report, TaskResult(check))
 
 
-def _problem(task: DecisionProcess, mdp: MDP | None, env: Any, context: TaskContext) -> Problem:
+def exact_objective(mdp: MDP) -> ExactObjective:
+    """J(θ) of a process, and its gradient by the theorem."""
+
+    def gradient(pi: Floats) -> tuple[Floats, Floats]:
+        return theorem_gradient(mdp, pi), visits(mdp, pi)
+
+    return ExactObjective(lambda theta: objective(mdp, theta), gradient)
+
+
+def _problem(
+    options: DecisionOptions, mdp: MDP | None, env: Any, context: TaskContext
+) -> LearningProblem:
     def watch(steps: range) -> Any:
         return context.progress(steps, description="updates")
 
     generator = context.generator("episodes")
     if mdp is not None:
-        return Problem(mdp, roll_model(mdp), (mdp.S, mdp.A), mdp.gamma, generator, watch)
+        if not mdp.start[~mdp.terminal].any():
+            raise UserError(
+                "every episode starts in a terminal state, and nothing can be learned: give the "
+                "model another start."
+            )
+        shape, roll, exact = (mdp.S, mdp.A), roll_model(mdp), exact_objective(mdp)
+        return LearningProblem(shape, mdp.gamma, roll, generator, exact, watch)
     if not hasattr(env.action_space, "n"):
         raise UserError(f"actions must be discrete, got {env.action_space}: take another model.")
-    gamma = GAMMA if task.gamma is None else task.gamma
+    gamma = GAMMA if options.gamma is None else options.gamma
     shape = state_encoder(env.observation_space)[0], int(env.action_space.n)
-    return Problem(None, roll_environment(env, gamma), shape, gamma, generator, watch)
+    return LearningProblem(shape, gamma, roll_environment(env, gamma), generator, watch=watch)
 
 
-def _report(curves: Curves, best: float | None) -> TaskResult:
+def _report(curves: LearningCurves, best: float | None) -> TaskResult:
     objective, seeds = curves.objective, curves.objective.shape[1]
     error = objective[-1].std(ddof=1) / np.sqrt(seeds) if seeds > 1 else 0.0
     metrics = {
@@ -86,7 +105,7 @@ def _report(curves: Curves, best: float | None) -> TaskResult:
     return TaskResult(metrics, {"learning": table}, figures)
 
 
-def _disagreement(mdp: MDP, curves: Curves, context: TaskContext) -> float:
+def _disagreement(mdp: MDP, curves: LearningCurves, context: TaskContext) -> float:
     """Largest difference between the theorem and the derivative of the solve, where it ended."""
     theta, generator = curves.theta[0], context.generator("directions")
     directions = generator.standard_normal((DIRECTIONS, *theta.shape)) / np.sqrt(theta.size)
@@ -94,7 +113,7 @@ def _disagreement(mdp: MDP, curves: Curves, context: TaskContext) -> float:
     return max(abs(complex_step(mdp, theta, u) - float((g * u).sum())) for u in directions)
 
 
-def _write_curves(curves: Curves, best: float | None, context: TaskContext) -> None:
+def _write_curves(curves: LearningCurves, best: float | None, context: TaskContext) -> None:
     for step, row in enumerate(curves.objective):
         context.writer.add_scalar("mdp/learner/objective", float(row.mean()), step)
         if best is not None:

@@ -1,4 +1,4 @@
-# ruff: noqa: ANN001, ANN201, ANN202, N803  compiled: types are inferred; capitals are the symbols of the formulas
+# ruff: noqa: ANN001, ANN202, N803  compiled: types are inferred; capitals are the symbols of the formulas
 """Prioritised sweeping: always back up the state whose value is most out of date.
 
 A binary heap holds, for each state, an upper bound on |(Tv − v)(s)|. Backing up s sets its own to
@@ -10,16 +10,30 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.mdp.backups import best_action
-from tasks.mdp.model import MDP, Array
+from tasks.arrays import Floats, Ints
+from tasks.mdp.backups import best_action, row_arrays
+from tasks.mdp.bellman import PrioritisedSweep
+from tasks.mdp.model import MDP
 
-__all__ = ["Heap", "predecessors", "prioritised_sweep"]
+__all__ = ["predecessors", "prioritised_sweeps"]
 
-Heap = tuple[Array, NDArray[np.int64], NDArray[np.int64]]
-"""Priority of each state, states in heap order, place of each state in that order."""
+
+def prioritised_sweeps(mdp: MDP, goal: float) -> PrioritisedSweep:
+    """Sweeps from v = 0; see `bellman.BellmanOperators.prioritised`.
+
+    The heap is the priority of each state, the states in heap order, and each one's place there.
+    """
+    priority = np.abs(mdp.R.max(axis=1))
+    order = np.argsort(-priority)
+    heap = priority, order, np.argsort(order)
+    arrays, before = row_arrays(mdp), predecessors(mdp)
+
+    def sweep(v: Floats, policy: Ints) -> tuple[int, float]:
+        return _prioritised_sweep(*arrays, mdp.R, mdp.gamma, v, policy, before, heap, goal)
+
+    return sweep
 
 
 def predecessors(mdp: MDP) -> tuple[Any, Any, Any]:
@@ -64,35 +78,7 @@ def _sink(i, priority, order, place):
 
 
 @njit(cache=True)
-def prioritised_sweep(
-    indptr,
-    indices,
-    data,
-    R,
-    gamma,
-    v,
-    policy,
-    before,
-    heap,
-    goal,
-):
-    """As many backups as there are states, or fewer where the residual falls to ``goal``.
-
-    Args:
-        indptr: Of the stacked CSR, like ``indices`` and ``data``.
-        indices: Successors.
-        data: Probabilities.
-        R: r(s, a).
-        gamma: γ.
-        v: Values; changed in place.
-        policy: Best actions; changed in place.
-        before: What `predecessors` returned.
-        heap: Priorities and their order; changed in place.
-        goal: Bound on the residual at which to stop.
-
-    Returns:
-        The number of backups and the bound on ‖Tv − v‖ after them.
-    """
+def _prioritised_sweep(indptr, indices, data, R, gamma, v, policy, before, heap, goal):
     starts, states, weights = before
     priority, order, place = heap
     count = 0

@@ -2,46 +2,24 @@
 """Episodes of softmax policies, many at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete, Tuple
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from elbolab.errors import UserError
-from tasks.mdp.model import MDP, Array
+from tasks.arrays import Floats, Ints
+from tasks.mdp.learners import Roll
+from tasks.mdp.model import MDP
+from tasks.mdp.policy_gradient import Episodes
 
-__all__ = ["Episodes", "Roll", "longest", "roll_environment", "roll_model", "state_encoder"]
-
-Ints = NDArray[np.int64]
+__all__ = ["longest", "roll_environment", "roll_model", "state_encoder"]
 
 FORGOTTEN = 1e-12
 """Steps end where γ^t is below: what comes later changes no digit that counts."""
 
 MOST_STEPS = 100_000
-
-
-@dataclass(frozen=True)
-class Episodes:
-    """Steps of many episodes, time first.
-
-    Attributes:
-        states: ``(T, K, n)``: n episodes for each of K policies.
-        actions: ``(T, K, n)``.
-        rewards: ``(T, K, n)``; 0 after the end.
-        alive: ``(T, K, n)``: whether the episode was still on.
-    """
-
-    states: Ints
-    actions: Ints
-    rewards: Array
-    alive: NDArray[np.bool_]
-
-
-Roll = Callable[[Array, int, Generator], Episodes]
-"""Policies π ``(K, S, A)``, episodes n for each, generator → episodes."""
 
 
 def longest(gamma: float) -> int:
@@ -51,7 +29,7 @@ def longest(gamma: float) -> int:
     return min(MOST_STEPS, int(np.ceil(np.log(FORGOTTEN) / np.log(gamma))))
 
 
-def _draw(cumulative: Array, generator: Generator) -> Ints:
+def _draw(cumulative: Floats, generator: Generator) -> Ints:
     """One index for each row of cumulative weights ``(N, C)``."""
     x = generator.random(len(cumulative)) * cumulative[:, -1]
     return np.minimum((x[:, None] >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
@@ -71,12 +49,13 @@ def roll_model(mdp: MDP) -> Roll:
         entry = np.searchsorted(running, x, side="right")
         return indices[np.clip(entry, indptr[row], indptr[row + 1] - 1)].astype(np.int64)
 
-    def roll(pi: Array, count: int, generator: Generator) -> Episodes:
+    def roll(pi: Floats, count: int, generator: Generator) -> Episodes:
         K = len(pi)
         chances, policy = np.cumsum(pi, axis=-1), np.repeat(np.arange(K), count)
         s = np.searchsorted(first, generator.random(K * count) * first[-1], side="right")
         steps = []
-        while len(steps) < most and not (ended := mdp.terminal[s]).all():
+        while not steps or (len(steps) < most and not mdp.terminal[s].all()):
+            ended = mdp.terminal[s]
             a = _draw(chances[policy, s], generator)
             steps.append((s, a, mdp.R[s, a], ~ended))
             on = np.flatnonzero(~ended)
@@ -116,23 +95,25 @@ def roll_environment(env: Any, gamma: float) -> Roll:
     _, encode = state_encoder(env.observation_space)
     most, first_action = longest(gamma), int(env.action_space.start)
 
-    def episode(pi: Array, generator: Generator) -> list[tuple[int, int, float]]:
+    def episode(pi: Floats, generator: Generator) -> list[tuple[int, int, float]]:
         chances, steps, done = np.cumsum(pi, axis=-1), [], False
         seen, _ = env.reset(seed=int(generator.integers(2**31)))
         while not done and len(steps) < most:
             s = encode(seen)
             a = int(_draw(chances[s : s + 1], generator)[0])
             seen, reward, terminated, truncated, _ = env.step(a + first_action)
+            if not np.isfinite(reward):
+                raise UserError(f"the environment gave the reward {reward}: it must be finite.")
             steps.append((s, a, float(reward)))
             done = terminated or truncated
         return steps
 
-    def roll(pi: Array, count: int, generator: Generator) -> Episodes:
-        found = [episode(policy, generator) for policy in pi for _ in range(count)]
-        T = max(map(len, found))
-        table = np.zeros((3, T, len(found)))
-        alive = np.zeros((T, len(found)), dtype=bool)
-        for i, steps in enumerate(found):
+    def roll(pi: Floats, count: int, generator: Generator) -> Episodes:
+        episodes = [episode(policy, generator) for policy in pi for _ in range(count)]
+        T = max(map(len, episodes))
+        table = np.zeros((3, T, len(episodes)))
+        alive = np.zeros((T, len(episodes)), dtype=bool)
+        for i, steps in enumerate(episodes):
             table[:, : len(steps), i], alive[: len(steps), i] = np.transpose(steps), True
         shape = (T, len(pi), count)
         s, a, r = (column.reshape(shape) for column in table)

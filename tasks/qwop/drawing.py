@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from tasks.arrays import Floats
+
 __all__ = ["COLOURS", "HEIGHT", "LIMBS", "WIDTH", "draw_frame", "gait_gif"]
 
 WIDTH, HEIGHT = 480, 240
@@ -29,7 +31,7 @@ MARK = 1.0
 """Distance between two marks on the ground."""
 
 
-def draw_frame(points: NDArray[np.float64]) -> NDArray[np.uint8]:
+def draw_frame(points: Floats) -> NDArray[np.uint8]:
     """A frame ``(HEIGHT, WIDTH, 3)`` that keeps the hip in its middle.
 
     Args:
@@ -38,7 +40,7 @@ def draw_frame(points: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.asarray(_frame(points))
 
 
-def _frame(points: NDArray[np.float64]) -> Image.Image:
+def _frame(points: Floats) -> Image.Image:
     left = points[0, 0] - WIDTH / SCALE / 2
     ground = HEIGHT - 30
     picture = Image.new("RGB", (WIDTH * FINER, HEIGHT * FINER), "white")
@@ -67,7 +69,7 @@ def _draw_ground(draw: ImageDraw.ImageDraw, left: float, ground: int) -> None:
         )
 
 
-def gait_gif(points: Iterable[NDArray[np.float64]], every: int = 2) -> bytes:
+def gait_gif(points: Iterable[Floats], every: int = 2) -> bytes:
     """An animated GIF of a gait, which rests on its last frame.
 
     Args:

@@ -7,17 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats
+from tasks.qwop.body import EARTH, FIRST_COMMANDS, POINTS, SEGMENTS
 from tasks.qwop.drawing import draw_frame
 from tasks.qwop.physics import (
     ALIVE,
     DISTANCE,
-    EARTH,
-    FIRST_COMMANDS,
     LANES,
-    POINTS,
-    SEGMENTS,
     VX,
-    command,
+    give_commands,
     initial_state,
     play_segment,
 )
@@ -26,7 +24,7 @@ from tasks.qwop.window import Window
 __all__ = ["QWOPEnv"]
 
 
-class QWOPEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float64]]):
+class QWOPEnv(gymnasium.Env[Floats, Floats]):
     """One step is one segment of a plan: ten steps of the simulator, 1 unit of time.
 
     **Action** ``(2,)`` in [−1, 1]: hip and knee command; what lies outside is clipped.
@@ -69,14 +67,12 @@ class QWOPEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float64]]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    ) -> tuple[Floats, dict[str, Any]]:
         super().reset(seed=seed)
         self._state, self._segment = initial_state(), 0
         return self._observation(), self._info()
 
-    def step(
-        self, action: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Floats) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Plays one segment.
 
         Raises:
@@ -87,7 +83,7 @@ class QWOPEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float64]]):
             raise UserError("the episode is over: call reset before the next step.")
         before = self._info()["distance"]
         self._plan[0, 2 * self._segment : 2 * self._segment + 2] = _checked(action)
-        command(self._state, 0, self._plan, 0, self._segment)
+        give_commands(self._state, 0, self._plan, 0, self._segment)
         play_segment(self._state, EARTH)
         self._segment += 1
         self._show()
@@ -114,7 +110,7 @@ class QWOPEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float64]]):
     def _info(self) -> dict[str, Any]:
         return {"distance": float(self._state[DISTANCE * LANES])}
 
-    def _observation(self) -> NDArray[np.float64]:
+    def _observation(self) -> Floats:
         seen = self._state[::LANES][: 4 * POINTS].copy()
         seen[1:POINTS] -= seen[0]
         before = self._plan[0, 2 * self._segment - 2 : 2 * self._segment]
@@ -129,8 +125,8 @@ class QWOPEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float64]]):
             self._window.show(self._frame(), 1 / self.metadata["render_fps"])
 
 
-def _checked(action: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = np.asarray(action, dtype=np.float64)
-    if found.shape != (2,) or not np.isfinite(found).all():
+def _checked(action: Floats) -> Floats:
+    commands = np.asarray(action, dtype=np.float64)
+    if commands.shape != (2,) or not np.isfinite(commands).all():
         raise UserError(f"an action is two finite numbers, hip and knee, got {action}.")
-    return np.clip(found, -1.0, 1.0)
+    return np.clip(commands, -1.0, 1.0)

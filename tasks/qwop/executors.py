@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
+
+import numpy as np
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats
+from tasks.qwop.options import ExecutorName
+from tasks.qwop.simulator import simulate_batch
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["ExecutorName", "ThisProcess", "evaluate", "open_executor"]
-
-ExecutorName = Literal["local", "dask"]
+__all__ = ["ThisProcess", "evaluate_plans", "open_executor"]
 
 CONNECT_SECONDS = 10
 """After which a scheduler counts as not there."""
@@ -22,7 +21,7 @@ CONNECT_SECONDS = 10
 class ThisProcess(Executor):
     """Calls at once and in this process, where `simulate_batch` keeps all processors busy."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -31,12 +30,8 @@ class ThisProcess(Executor):
         return future
 
 
-def evaluate(plans: "NDArray[np.float64]", executor: Executor, chunk: int) -> "NDArray[np.float64]":
+def evaluate_plans(plans: Floats, executor: Executor, chunk: int) -> Floats:
     """The distances ``(B,)`` of plans ``(B, 40)``, ``chunk`` of them in each call."""
-    import numpy as np
-
-    from tasks.qwop.simulator import simulate_batch
-
     parts = [plans[start : start + chunk] for start in range(0, len(plans), chunk)]
     return np.concatenate(list(executor.map(simulate_batch, parts)))
 
@@ -61,7 +56,7 @@ def open_executor(name: ExecutorName, scheduler: str | None) -> Iterator[Executo
 
 def _dask(scheduler: str) -> Executor:
     try:
-        from distributed import Client
+        from distributed import Client  # not installed everywhere, and slow to import
     except ImportError as error:
         raise UserError(
             "executor dask needs Dask: install it with pip install 'elbolab[dask]'."
@@ -82,7 +77,7 @@ class _ClosingExecutor(Executor):
     def __init__(self, client: Any) -> None:
         self._client, self._executor = client, client.get_executor()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         return self._executor.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,24 +1,27 @@
 """What the command does with its options: search or score, report, draw."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from elbolab.errors import UserError
 from elbolab.run_directory import write_atomically
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.qwop import pictures
 from tasks.qwop.drawing import gait_gif
-from tasks.qwop.executors import evaluate, open_executor
-from tasks.qwop.optimisers import Optimiser
-from tasks.qwop.plan_files import plan_table, read_plan
-from tasks.qwop.simulator import Gait, as_plans, trace
-from tasks.qwop.study import Run, load_told, rounds, save_told
-from tasks.qwop.task import QWOP
+from tasks.qwop.executors import evaluate_plans, open_executor
+from tasks.qwop.files import load_told, plan_table, read_plan, save_told
+from tasks.qwop.options import Optimiser, QWOPOptions
+from tasks.qwop.searches import begin_search
+from tasks.qwop.simulator import Gait, as_plans, simulate_batch, trace_plan
+from tasks.qwop.study import SearchRun, rounds
 
-__all__ = ["score", "search"]
+__all__ = ["run"]
 
 CHECKPOINT = Path("checkpoints/search.npz")
 """In the run directory: all distances that the searches were told."""
@@ -33,50 +36,46 @@ TARGET = 5.73
 """What the base experiment's genetic algorithm reached."""
 
 
-def score(plan: str, context: TaskContext) -> TaskResult:
-    """Scores and draws one plan.
-
-    Args:
-        plan: Its file, or ``best``.
-        context: What every task is given.
+def run(options: QWOPOptions, context: TaskContext) -> TaskResult:
+    """Scores and draws the given plan, or searches for one and reports on the search.
 
     Raises:
-        UserError: If the file holds no plan.
+        UserError: If the plan's file holds none, there is nothing to resume, or the executor cannot
+            be had.
     """
+    return _search(options, context) if options.plan is None else _score(options.plan, context)
+
+
+def _score(plan: str, context: TaskContext) -> TaskResult:
     genes = as_plans(read_plan(plan), ndim=1)[0]
-    gait = trace(genes)
+    gait = trace_plan(genes)
     steps = len(gait.points) - 1
     metrics = {"distance": gait.distance, "steps": steps, "fell": gait.fell}
     return TaskResult(metrics, {"plan": plan_table({"": genes})}, _draw(gait, plan, context))
 
 
-def _draw(gait: Gait, name: str, context: TaskContext) -> dict:
+def _draw(gait: Gait, name: str, context: TaskContext) -> dict[str, Figure]:
     write_atomically(context.run.images / "gait.gif", gait_gif(gait.points))
     title = f"{name}: distance {gait.distance:.4f} in {len(gait.points) - 1} steps, every tenth"
     return {"strobe": pictures.strobe(gait, title)}
 
 
-def search(task: QWOP, context: TaskContext) -> TaskResult:
-    """Searches with every optimiser and every seed, side by side.
-
-    Raises:
-        UserError: If there is nothing to resume, or the executor cannot be had.
-    """
-    optimisers = _named(task.optimisers)
-    runs = [
-        _begin(task, name, optimiser, seed, context)
+def _search(options: QWOPOptions, context: TaskContext) -> TaskResult:
+    """Searches with every optimiser and every seed, side by side."""
+    optimisers = _named(options.optimisers)
+    runs = {
+        name: [_begin(options, name, seed, optimiser, context) for seed in range(options.seeds)]
         for name, optimiser in optimisers.items()
-        for seed in range(task.seeds)
-    ]
-    if task.resume:
-        for run, told in zip(runs, load_told(Path(task.resume) / CHECKPOINT, runs), strict=True):
-            run.replay(told)
-    with open_executor(task.executor, task.scheduler) as executor:
-        work = rounds(runs, partial(evaluate, executor=executor, chunk=task.chunk))
-        ticks = _watched(work, runs, context)
-        for _ in context.progress(ticks, task.budget * len(runs), "plans"):
+    }
+    every = [run for its_own in runs.values() for run in its_own]
+    if options.resume is not None:
+        _resume(every, Path(options.resume) / CHECKPOINT)
+    with open_executor(options.executor, options.scheduler) as executor:
+        work = rounds(every, partial(evaluate_plans, executor=executor, chunk=options.chunk))
+        ticks = _watched(work, every, context)
+        for _ in context.progress(ticks, options.budget * len(every), "plans"):
             pass
-    return _report({name: [r for r in runs if r.optimiser == name] for name in optimisers}, context)
+    return _report(runs, context)
 
 
 def _named(optimisers: list[Optimiser]) -> dict[str, Optimiser]:
@@ -89,14 +88,33 @@ def _named(optimisers: list[Optimiser]) -> dict[str, Optimiser]:
     return named
 
 
-def _begin(task: QWOP, name: str, optimiser: Optimiser, seed: int, context: TaskContext) -> Run:
-    settings = {"class": type(optimiser).__name__, **vars(optimiser), "seed": context.seed}
-    generator = context.generator("search", seed)
-    patience = task.patience or float("inf")
-    return Run(name, seed, settings, optimiser.search(generator), task.budget, patience)
+def _begin(
+    options: QWOPOptions, name: str, seed: int, optimiser: Optimiser, context: TaskContext
+) -> SearchRun:
+    return SearchRun(
+        name,
+        seed,
+        settings={"class": type(optimiser).__name__, **vars(optimiser), "seed": context.seed},
+        search=begin_search(optimiser, context.generator("search", seed)),
+        budget=options.budget,
+        patience=options.patience or math.inf,
+        asks_per_iteration=optimiser.asks_per_iteration,
+    )
 
 
-def _watched(work: Iterator[int], runs: list[Run], context: TaskContext) -> Iterator[None]:
+def _resume(runs: list[SearchRun], path: Path) -> None:
+    """Brings searches to where they were, if they were told what this simulator says."""
+    for run, told in zip(runs, load_told(path, runs), strict=True):
+        plans = run.ask()[: len(told)]
+        if (simulate_batch(plans) != told[: len(plans)]).any():
+            raise UserError(
+                f"cannot resume from {path}: its distances are not those of this simulator. Name "
+                "another run."
+            )
+        run.replay(told)
+
+
+def _watched(work: Iterator[int], runs: list[SearchRun], context: TaskContext) -> Iterator[None]:
     """Does the work, with curves and checkpoints on the way; yields once for each evaluation."""
     saved, drawn = time.monotonic(), [0] * len(runs)
     try:
@@ -110,7 +128,7 @@ def _watched(work: Iterator[int], runs: list[Run], context: TaskContext) -> Iter
         save_told(context.run.path / CHECKPOINT, runs)
 
 
-def _curve(run: Run, start: int, context: TaskContext) -> int:
+def _curve(run: SearchRun, start: int, context: TaskContext) -> int:
     """Writes a search's new iterations to TensorBoard, or every so many of them."""
     tag = f"qwop/{run.optimiser}/seed_{run.seed}"
     for number in range(start, len(run.history)):
@@ -123,10 +141,10 @@ def _curve(run: Run, start: int, context: TaskContext) -> int:
     return len(run.history)
 
 
-def _report(optimisers: Mapping[str, list[Run]], context: TaskContext) -> TaskResult:
+def _report(optimisers: Mapping[str, list[SearchRun]], context: TaskContext) -> TaskResult:
     best = {name: max(runs, key=lambda run: run.best) for name, runs in optimisers.items()}
     champion = max(best.values(), key=lambda run: run.best)
-    gait = trace(champion.plan)
+    gait = trace_plan(champion.plan)
     metrics = {"distance": champion.best}
     for name, runs in optimisers.items():
         metrics |= {f"{name}/{key}": value for key, value in _summary(runs).items()}
@@ -141,12 +159,12 @@ def _report(optimisers: Mapping[str, list[Run]], context: TaskContext) -> TaskRe
     return TaskResult(metrics, tables, figures)
 
 
-def _summary(runs: list[Run]) -> dict[str, float]:
-    """Quantiles over seeds of the distance found, and what it cost."""
-    found = np.array([run.best for run in runs])
+def _summary(runs: list[SearchRun]) -> dict[str, float]:
+    """Quantiles over seeds of the longest distance, and what it cost."""
+    distances = np.array([run.best for run in runs])
     names = ("min", "quartile_1", "median", "quartile_3", "max")
-    quantiles = np.quantile(found, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    reached = np.mean(found >= TARGET)
+    quantiles = np.quantile(distances, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    reached = np.mean(distances >= TARGET)
     evaluations = np.median([run.evaluations for run in runs])
     return {
         **dict(zip(names, quantiles, strict=True)),
@@ -155,7 +173,7 @@ def _summary(runs: list[Run]) -> dict[str, float]:
     }
 
 
-def _comparison(optimisers: Mapping[str, list[Run]]) -> Table:
+def _comparison(optimisers: Mapping[str, list[SearchRun]]) -> Table:
     rows = [
         {"optimiser": name, "seeds": len(runs), **_summary(runs)}
         for name, runs in optimisers.items()
@@ -163,7 +181,7 @@ def _comparison(optimisers: Mapping[str, list[Run]]) -> Table:
     return {column: [row[column] for row in rows] for column in rows[0]}
 
 
-def _history(runs: list[Run]) -> Table:
+def _history(runs: list[SearchRun]) -> Table:
     rows = [
         (run.optimiser, run.seed, number, entry.evaluations, entry.best, entry.mean, entry.spread)
         for run in runs

@@ -5,40 +5,51 @@ that the compiler turns it into vector instructions; that is what makes the simu
 operations that IEEE 754 defines to the last bit are used (the arc tangent is ours for that reason,
 and nothing may be contracted or reordered), so a plan's distance depends neither on its neighbours
 nor on the number of threads.
-
-Lengths, masses and times are in the units of the reference, in which the runner is about 2 long.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from tasks.arrays import Floats
+from tasks.qwop.body import (
+    FIRST_COMMANDS,
+    POINTS,
+    SEGMENT_STEPS,
+    SEGMENTS,
+    START,
+    Joint,
+    Limb,
+    Point,
+    Spring,
+    World,
+)
 
 __all__ = [
     "ALIVE",
     "COMMANDS",
     "DISTANCE",
-    "EARTH",
-    "HEAD",
     "LANES",
-    "POINTS",
     "ROWS",
     "STEPS",
+    "VX",
     "World",
+    "Y",
     "advance",
     "arctan2",
+    "give_commands",
     "initial_state",
+    "play_segment",
+    "race",
+    "record_steps",
 ]
+
+HIP, KNEE_A, FOOT_A, KNEE_B, FOOT_B, HEAD = range(POINTS)
 
 LANES = 8
 """Runners in one block: two registers of four doubles, or one of eight."""
 
-POINTS = 6
-"""Hip, knee and foot of leg A, knee and foot of leg B, head."""
-
-HEAD = 5
 Y, VX, VY = POINTS, 2 * POINTS, 3 * POINTS
 DISTANCE, ALIVE, STEPS = 4 * POINTS, 4 * POINTS + 1, 4 * POINTS + 2
 COMMANDS = 4 * POINTS + 3
@@ -47,35 +58,14 @@ ROWS = COMMANDS + 4
 still after a fall; whether the runner is on its feet (1 or 0); the steps it took; hip and knee
 command of the segment before, and of this one."""
 
-SEGMENTS, SEGMENT_STEPS = 20, 10
-FIRST_COMMANDS = (0.5, 0.0)
-"""Hip and knee command before the first segment."""
+compiled = njit(cache=True, nogil=True, error_model="numpy")
+inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 
-START = ((0.0, 1.0), (0.0, 0.5), (-0.25, 0.0), (0.25, 0.5), (0.25, 0.0), (0.15, 1.9))
-
-
-class World(NamedTuple):
-    """Constants; other values than the reference's make other worlds, to test conservation in.
-
-    Attributes:
-        dt: Length of a step.
-        gravity: Acceleration downwards.
-        damping: Factor on the damping of edges and joints.
-        bending: Factor on the stiffness of joints.
-        friction: Coefficient of friction between a point and the ground.
-    """
-
-    dt: float = 0.1
-    gravity: float = 0.1
-    damping: float = 1.0
-    bending: float = 1.0
-    friction: float = 1.0
+FIRST_SHARE, SHARE = 0.05, 0.1
+"""λ, the share of a segment's command, in its first step, and by how much it grows in each."""
 
 
-EARTH = World()
-
-
-def initial_state() -> NDArray[np.float64]:
+def initial_state() -> Floats:
     """A block ``(ROWS * LANES,)``: a runner at rest at the start in lane 0, none elsewhere."""
     state = np.zeros((ROWS, LANES))
     state[:VX, 0] = np.array(START).T.ravel()
@@ -83,7 +73,7 @@ def initial_state() -> NDArray[np.float64]:
     return state.ravel()
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@inlined
 def arctan2(y: float, x: float) -> float:
     """The angle of ``(x, y)`` in [−π, π] to one unit in the last place, without a branch.
 
@@ -113,122 +103,132 @@ def arctan2(y: float, x: float) -> float:
     return -angle if y < 0 else angle
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def load(s: NDArray, i: int, point: int) -> tuple[float, ...]:
-    """x, y, v_x and v_y of a point in lane ``i``, lifted to the ground where it sank below."""
+@inlined
+def load_point(s: Floats, i: int, point: int) -> Point:
+    """A point in lane ``i``, lifted to the ground where it sank below."""
     at = point * LANES + i
     y = s[at + Y * LANES]
-    return s[at], (y if y > 0.0 else 0.0), s[at + VX * LANES], s[at + VY * LANES]
+    return Point(s[at], (y if y > 0.0 else 0.0), s[at + VX * LANES], s[at + VY * LANES])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def store(s: NDArray, i: int, point: int, p: tuple[float, ...]) -> None:
-    """Writes what `load` reads."""
+@inlined
+def store_point(s: Floats, i: int, point: int, p: Point) -> None:
+    """Writes what `load_point` reads."""
     at = point * LANES + i
-    s[at], s[at + Y * LANES], s[at + VX * LANES], s[at + VY * LANES] = p
+    s[at], s[at + Y * LANES], s[at + VX * LANES], s[at + VY * LANES] = p.x, p.y, p.vx, p.vy
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def edge(
-    a: tuple[float, ...], b: tuple[float, ...], length: float, stiffness: float, damping: float
-) -> tuple[float, ...]:
-    """A spring from point a to point b.
-
-    Returns:
-        F = ((L − r)k − 2(d·u)c) n as its two parts; the angle θ of d; its rate ω; q as its two
-        parts; and r/L.
-    """
-    dx, dy, ux, uy = b[0] - a[0], b[1] - a[1], b[2] - a[2], b[3] - a[3]
-    r = math.sqrt(dx * dx + dy * dy) + 0.01
+@inlined
+def limb(a: Point, b: Point, spring: Spring, world: World) -> Limb:
+    """The spring from point a to point b."""
+    dx, dy, ux, uy = b.x - a.x, b.y - a.y, b.vx - a.vx, b.vy - a.vy
+    r = math.sqrt(dx * dx + dy * dy) + world.softening
     inverse = 1.0 / r
-    force = ((length - r) * stiffness - 2.0 * (dx * ux + dy * uy) * damping) * inverse
+    damping = spring.damping * world.damping
+    force = ((spring.length - r) * spring.stiffness - 2.0 * (dx * ux + dy * uy) * damping) * inverse
     square = inverse * inverse
-    omega = (ux * dy - uy * dx) * square
-    theta = arctan2(dy, dx)
-    return force * dx, force * dy, theta, omega, -dy * square, dx * square, r * (1.0 / length)
+    return Limb(
+        fx=force * dx,
+        fy=force * dy,
+        angle=arctan2(dy, dx),
+        rate=(ux * dy - uy * dx) * square,
+        qx=-dy * square,
+        qy=dx * square,
+        stretch=r * spring.inverse_length,
+    )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def torque(
-    a: tuple[float, ...], b: tuple[float, ...], target: float, stiffness: float, damping: float
-) -> float:
-    """T = δ·stiffness − (ω_b − ω_a)·damping·min(r_a/L_a, r_b/L_b) between two edges."""
-    delta = b[2] - a[2] - target
+@inlined
+def torque(a: Limb, b: Limb, target: float, joint: Joint, world: World) -> float:
+    """T = δ·stiffness − (ω_b − ω_a)·damping·min(r_a/L_a, r_b/L_b) between two limbs.
+
+    δ = θ_b − θ_a − target, brought back by one turn if outside [−π, π].
+    """
+    delta = b.angle - a.angle - target
     over = 2.0 * math.pi if delta > math.pi else 0.0
     under = 2.0 * math.pi if delta < -math.pi else 0.0
-    stretch = a[6] if a[6] < b[6] else b[6]
-    return (delta - over + under) * stiffness - (b[3] - a[3]) * damping * stretch
+    stretch = a.stretch if a.stretch < b.stretch else b.stretch
+    stiffness, damping = joint.stiffness * world.bending, joint.damping * world.damping
+    return (delta - over + under) * stiffness - (b.rate - a.rate) * damping * stretch
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def move(
-    p: tuple[float, ...], fx: float, fy: float, inverse_mass: float, world: World
-) -> tuple[float, ...]:
+@inlined
+def pull(spring: Limb, twist: float) -> tuple[float, float]:
+    """A limb's force on its far end, where its joints twist it; its near end feels the opposite."""
+    return spring.fx + twist * spring.qx, spring.fy + twist * spring.qy
+
+
+@inlined
+def move(p: Point, fx: float, fy: float, inverse_mass: float, world: World) -> Point:
     """A point one step on; on the ground it loses what the floor and friction take."""
-    x, y, vx, vy = p
-    vx = vx + world.dt * (fx * inverse_mass)
-    vy = vy + world.dt * (fy * inverse_mass - world.gravity)
-    stopped = -vy if (y <= 0.0) & (vy < 0.0) else 0.0
+    vx = p.vx + world.dt * (fx * inverse_mass)
+    vy = p.vy + world.dt * (fy * inverse_mass - world.gravity)
+    stopped = -vy if (p.y <= 0.0) & (vy < 0.0) else 0.0
     grip = world.friction * stopped
     vy = vy + stopped
     slower = vx - (grip if vx > 0.0 else -grip)
     vx = 0.0 if abs(vx) < grip else slower
-    return x + world.dt * vx, y + world.dt * vy, vx, vy
+    return Point(p.x + world.dt * vx, p.y + world.dt * vy, vx, vy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def advance(s: NDArray, part: float, world: World) -> None:
+@inlined
+def blend(s: Floats, i: int, joint: int, part: float) -> float:
+    """A command between that of the segment before and this one's share ``part``."""
+    before, this = s[(COMMANDS + joint) * LANES + i], s[(COMMANDS + 2 + joint) * LANES + i]
+    return (1.0 - part) * before + part * this
+
+
+@compiled
+def advance(s: Floats, part: float, world: World) -> None:
     """One step of every lane.
+
+    The loop's body is one piece: a loop around a single call is unrolled by the compiler before it
+    sees that the lanes are alike, and is then nine times slower.
 
     Args:
         s: The state ``(ROWS * LANES,)``, changed in place.
         part: λ, the share of this segment's command in the step.
         world: Constants.
     """
-    c = 8.0 * world.damping
-    hip, hip_damping = 20.0 * world.bending, 8.0 * world.damping
-    knee, knee_damping = 10.0 * world.bending, 4.0 * world.damping
+    inverse = world.inverse_masses
     for i in range(LANES):
-        h = (1.0 - part) * s[COMMANDS * LANES + i] + part * s[(COMMANDS + 2) * LANES + i]
-        g = (1.0 - part) * s[(COMMANDS + 1) * LANES + i] + part * s[(COMMANDS + 3) * LANES + i]
-        p0, p1, p2 = load(s, i, 0), load(s, i, 1), load(s, i, 2)
-        p3, p4, p5 = load(s, i, 3), load(s, i, 4), load(s, i, 5)
-        distance, alive, steps = (
-            s[DISTANCE * LANES + i],
-            s[ALIVE * LANES + i],
-            s[STEPS * LANES + i],
-        )
-        e0, e1 = edge(p0, p1, 0.5, 160.0, c), edge(p1, p2, 0.5, 180.0, c)
-        e2, e3 = edge(p0, p3, 0.5, 160.0, c), edge(p3, p4, 0.5, 180.0, c)
-        e4 = edge(p0, p5, 0.9, 160.0, c)
-        hip_a = torque(e4, e0, -(2.8 + h), hip, hip_damping)
-        hip_b = torque(e4, e2, -(2.8 - h), hip, hip_damping)
-        knee_a = torque(e0, e1, -0.9 * (1.0 - g), knee, knee_damping)
-        knee_b = torque(e2, e3, -0.9 * (1.0 + g), knee, knee_damping)
-        t0, t2, t4 = knee_a - hip_a, knee_b - hip_b, hip_a + hip_b
-        f0x, f0y = e0[0] + t0 * e0[4], e0[1] + t0 * e0[5]
-        f1x, f1y = e1[0] - knee_a * e1[4], e1[1] - knee_a * e1[5]
-        f2x, f2y = e2[0] + t2 * e2[4], e2[1] + t2 * e2[5]
-        f3x, f3y = e3[0] - knee_b * e3[4], e3[1] - knee_b * e3[5]
-        f4x, f4y = e4[0] + t4 * e4[4], e4[1] + t4 * e4[5]
-        head = move(p5, f4x, f4y, 1 / 10, world)
-        store(s, i, 0, move(p0, -f0x - f2x - f4x, -f0y - f2y - f4y, 1 / 30, world))
-        store(s, i, 1, move(p1, f0x - f1x, f0y - f1y, 1 / 10, world))
-        store(s, i, 2, move(p2, f1x, f1y, 1 / 5, world))
-        store(s, i, 3, move(p3, f2x - f3x, f2y - f3y, 1 / 10, world))
-        store(s, i, 4, move(p4, f3x, f3y, 1 / 5, world))
-        store(s, i, HEAD, head)
-        s[DISTANCE * LANES + i] = head[0] if alive > 0.0 else distance
-        s[STEPS * LANES + i] = steps + alive
-        down = (p0[1] <= 0.0) | (p5[1] <= 0.0)
+        hip, head = load_point(s, i, HIP), load_point(s, i, HEAD)
+        knee_a, foot_a = load_point(s, i, KNEE_A), load_point(s, i, FOOT_A)
+        knee_b, foot_b = load_point(s, i, KNEE_B), load_point(s, i, FOOT_B)
+        before, alive = s[DISTANCE * LANES + i], s[ALIVE * LANES + i]
+        trunk = limb(hip, head, world.trunk, world)
+        thigh_a = limb(hip, knee_a, world.thigh, world)
+        thigh_b = limb(hip, knee_b, world.thigh, world)
+        shin_a = limb(knee_a, foot_a, world.shin, world)
+        shin_b = limb(knee_b, foot_b, world.shin, world)
+        h, g = blend(s, i, 0, part), blend(s, i, 1, part)
+        hip_a = torque(trunk, thigh_a, world.hip.angle - h, world.hip, world)
+        hip_b = torque(trunk, thigh_b, world.hip.angle + h, world.hip, world)
+        bend_a = torque(thigh_a, shin_a, world.knee.angle * (1.0 - g), world.knee, world)
+        bend_b = torque(thigh_b, shin_b, world.knee.angle * (1.0 + g), world.knee, world)
+        tx, ty = pull(trunk, hip_a + hip_b)
+        ax, ay = pull(thigh_a, bend_a - hip_a)
+        bx, by = pull(thigh_b, bend_b - hip_b)
+        sax, say = pull(shin_a, -bend_a)
+        sbx, sby = pull(shin_b, -bend_b)
+        moved = move(head, tx, ty, inverse[HEAD], world)
+        store_point(s, i, HEAD, moved)
+        store_point(s, i, HIP, move(hip, -ax - bx - tx, -ay - by - ty, inverse[HIP], world))
+        store_point(s, i, KNEE_A, move(knee_a, ax - sax, ay - say, inverse[KNEE_A], world))
+        store_point(s, i, FOOT_A, move(foot_a, sax, say, inverse[FOOT_A], world))
+        store_point(s, i, KNEE_B, move(knee_b, bx - sbx, by - sby, inverse[KNEE_B], world))
+        store_point(s, i, FOOT_B, move(foot_b, sbx, sby, inverse[FOOT_B], world))
+        down = (hip.y <= 0.0) | (head.y <= 0.0)
+        s[DISTANCE * LANES + i] = moved.x if alive > 0.0 else before
+        s[STEPS * LANES + i] += alive
         s[ALIVE * LANES + i] = 0.0 if down else alive
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def play_segment(s: NDArray, world: World) -> None:
+@compiled
+def play_segment(s: Floats, world: World) -> None:
     """Ten steps of every lane, or fewer when no runner is left on its feet."""
     for step in range(SEGMENT_STEPS):
-        advance(s, 0.05 + 0.1 * step, world)
+        advance(s, FIRST_SHARE + SHARE * step, world)
         running = 0.0
         for lane in range(LANES):
             running += s[ALIVE * LANES + lane]
@@ -236,8 +236,8 @@ def play_segment(s: NDArray, world: World) -> None:
             break
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def command(s: NDArray, lane: int, plans: NDArray, plan: int, segment: int) -> None:
+@compiled
+def give_commands(s: Floats, lane: int, plans: Floats, plan: int, segment: int) -> None:
     """Gives a lane the commands of a segment and of the one before."""
     for joint in range(2):
         before = plans[plan, 2 * segment - 2 + joint] if segment else FIRST_COMMANDS[joint]
@@ -245,8 +245,8 @@ def command(s: NDArray, lane: int, plans: NDArray, plan: int, segment: int) -> N
         s[(COMMANDS + 2 + joint) * LANES + lane] = plans[plan, 2 * segment + joint]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def race(plans: NDArray, distances: NDArray, start: NDArray, world: World) -> None:
+@compiled
+def race(plans: Floats, distances: Floats, start: Floats, world: World) -> None:
     """Plays all plans, and writes how far they come.
 
     A lane whose runner fell or arrived takes the next plan at the end of its segment, so that no
@@ -269,7 +269,7 @@ def race(plans: NDArray, distances: NDArray, start: NDArray, world: World) -> No
                     s[row * LANES + lane] = start[row * LANES]
                 following += 1
             if plan[lane] >= 0:
-                command(s, lane, plans, plan[lane], segment[lane])
+                give_commands(s, lane, plans, plan[lane], segment[lane])
         play_segment(s, world)
         for lane in range(LANES):
             segment[lane] += 1
@@ -280,8 +280,8 @@ def race(plans: NDArray, distances: NDArray, start: NDArray, world: World) -> No
                 finished += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def record(plans: NDArray, s: NDArray, points: NDArray, world: World) -> None:
+@compiled
+def record_steps(plans: Floats, s: Floats, points: Floats, world: World) -> None:
     """Plays the first plan in the first lane, and writes x and y of its points after every step."""
     for step in range(len(points)):
         for point in range(POINTS):
@@ -289,5 +289,5 @@ def record(plans: NDArray, s: NDArray, points: NDArray, world: World) -> None:
             points[step, point, 1] = s[(Y + point) * LANES]
         if step == len(points) - 1 or s[ALIVE * LANES] == 0.0:
             break
-        command(s, 0, plans, 0, step // SEGMENT_STEPS)
-        advance(s, 0.05 + 0.1 * (step % SEGMENT_STEPS), world)
+        give_commands(s, 0, plans, 0, step // SEGMENT_STEPS)
+        advance(s, FIRST_SHARE + SHARE * (step % SEGMENT_STEPS), world)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from elbolab.pictures import new_figure
+from tasks.arrays import Floats
 from tasks.qwop.drawing import COLOURS, LIMBS
 from tasks.qwop.simulator import Gait
-from tasks.qwop.study import Run
+from tasks.qwop.study import SearchRun
 
 __all__ = ["best_at", "learning_curves", "strobe"]
 
@@ -17,25 +17,25 @@ GRID = 300
 """Points of a learning curve."""
 
 
-def best_at(run: Run, evaluations: NDArray[np.float64]) -> NDArray[np.float64]:
+def best_at(run: SearchRun, evaluations: Floats) -> Floats:
     """The longest distance that a search knew after so many evaluations; NaN before its first.
 
-    A search that ended early keeps what it found.
+    A search that ended early stays at its best.
     """
     ends = np.array([entry.evaluations for entry in run.history])
     best = np.array([np.nan, *(entry.best for entry in run.history)])
     return best[np.searchsorted(ends, evaluations, side="right")]
 
 
-def learning_curves(optimisers: Mapping[str, Sequence[Run]]) -> Figure:
+def learning_curves(optimisers: Mapping[str, Sequence[SearchRun]]) -> Figure:
     """Best distance so far over evaluations: median over seeds, quartiles, and extremes."""
     figure = new_figure(8, 4.5)
     axes = figure.add_subplot()
     for colour, (name, runs) in enumerate(optimisers.items()):
         first = max(run.history[0].evaluations for run in runs)
         grid = np.geomspace(first, max(runs[0].budget, first + 1), GRID).round()
-        found = np.stack([best_at(run, grid) for run in runs])
-        low, quarter, middle, three, high = np.quantile(found, [0, 0.25, 0.5, 0.75, 1], axis=0)
+        best = np.stack([best_at(run, grid) for run in runs])
+        low, quarter, middle, three, high = np.quantile(best, [0, 0.25, 0.5, 0.75, 1], axis=0)
         axes.plot(grid, middle, color=f"C{colour}", label=f"{name}, {middle[-1]:.2f} in the end")
         if len(runs) > 1:
             axes.fill_between(grid, quarter, three, color=f"C{colour}", alpha=0.3, linewidth=0)

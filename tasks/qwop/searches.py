@@ -1,103 +1,64 @@
-"""Searches for far plans. Each is asked for plans and told their distances, and knows no simulator.
+"""Searches for far plans. Each yields plans and is sent their distances, and knows no simulator."""
 
-All noise comes from the generator that a search is given: the same generator and the same distances
-give the same plans. A search can therefore be resumed by telling it again what it was told.
-"""
-
-from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import singledispatch
 
 import cma
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from tasks.qwop.simulator import GENES
+from tasks.arrays import Floats
+from tasks.qwop.body import GENES
+from tasks.qwop.options import (
+    CMAES,
+    CoordinateSearch,
+    GeneticAlgorithm,
+    Optimiser,
+    PlanSearch,
+    RandomSearch,
+)
 
-__all__ = [
-    "CMASearch",
-    "CoordinateDescent",
-    "GeneticSearch",
-    "Search",
-    "UniformSearch",
-    "cross_over",
-    "mutate",
-    "replace_by",
-]
-
-Plans = NDArray[np.float64]
-"""Plans ``(n, 40)`` in [−1, 1]."""
+__all__ = ["begin_search", "cross_over", "mutate", "replace_by"]
 
 
-class Search(ABC):
-    """One search.
+@singledispatch
+def begin_search(optimiser: Optimiser, noise: Generator) -> PlanSearch:
+    """A search from the beginning.
 
-    Attributes:
-        iteration: Iterations completed.
-        finished: Nothing better can be found by going on.
+    Args:
+        optimiser: Its options.
+        noise: Where all its noise comes from.
     """
-
-    iteration = 0
-    finished = False
-
-    @abstractmethod
-    def ask(self) -> Plans:
-        """The plans ``(n, 40)`` whose distances the search wants next."""
-
-    @abstractmethod
-    def tell(self, plans: Plans, distances: NDArray[np.float64]) -> None:
-        """Takes the distances ``(n,)`` of the plans that were asked for."""
+    return optimiser.search(noise)
 
 
-class UniformSearch(Search):
-    """Plans drawn uniformly from [−1, 1], which nothing is learnt from."""
-
-    def __init__(self, generator: Generator, population: int) -> None:
-        self._generator, self._population = generator, population
-
-    def ask(self) -> Plans:
-        return self._generator.uniform(-1, 1, (self._population, GENES))
-
-    def tell(self, plans: Plans, distances: NDArray[np.float64]) -> None:
-        self.iteration += 1
+@begin_search.register
+def _(optimiser: RandomSearch, noise: Generator) -> PlanSearch:
+    while True:
+        yield noise.uniform(-1, 1, (optimiser.population, GENES))
 
 
-class GeneticSearch(Search):
-    """A population that mutates, crosses over and takes over its best plan so far."""
-
-    def __init__(
-        self,
-        generator: Generator,
-        population: int,
-        mutation: float,
-        crossover: float,
-        replacement: float,
-    ) -> None:
-        self._generator = generator
-        self._rates = mutation, crossover, replacement
-        self._plans = generator.uniform(-1, 1, (population, GENES))
-        self._best, self._distance = self._plans[0], -np.inf
-
-    def ask(self) -> Plans:
-        return self._plans
-
-    def tell(self, plans: Plans, distances: NDArray[np.float64]) -> None:
-        mutation, crossover, replacement = self._rates
+@begin_search.register
+def _(optimiser: GeneticAlgorithm, noise: Generator) -> PlanSearch:
+    plans = noise.uniform(-1, 1, (optimiser.population, GENES))
+    best, distance = plans[0], -np.inf
+    while True:
+        distances = yield plans
         winner = int(distances.argmax())
-        if distances[winner] > self._distance:
-            self._best, self._distance = plans[winner].copy(), distances[winner]
-        plans = mutate(plans, mutation, self._generator)
-        plans = cross_over(plans, crossover, self._generator)
-        self._plans = replace_by(plans, self._best, replacement, self._generator)
-        self.iteration += 1
+        if distances[winner] > distance:
+            best, distance = plans[winner].copy(), distances[winner]
+        plans = mutate(plans, optimiser.mutation, noise)
+        plans = cross_over(plans, optimiser.crossover, noise)
+        plans = replace_by(plans, best, optimiser.replacement, noise)
 
 
-def mutate(plans: Plans, rate: float, generator: Generator) -> Plans:
+def mutate(plans: Floats, rate: float, noise: Generator) -> Floats:
     """Draws each gene anew from [−1, 1] with probability ``rate``."""
-    hit = generator.random(plans.shape) < rate
-    return np.where(hit, generator.uniform(-1, 1, plans.shape), plans)
+    hit = noise.random(plans.shape) < rate
+    return np.where(hit, noise.uniform(-1, 1, plans.shape), plans)
 
 
-def cross_over(plans: Plans, rate: float, generator: Generator) -> Plans:
+def cross_over(plans: Floats, rate: float, noise: Generator) -> Floats:
     """Each plan, with probability ``rate``, swaps its first n genes with another one's.
 
     n is uniform in 1…40. The plans have their turn one after the other, so that one may be swapped
@@ -105,84 +66,67 @@ def cross_over(plans: Plans, rate: float, generator: Generator) -> Plans:
     """
     crossed = plans.copy()
     count = len(plans)
-    for one in np.flatnonzero(generator.random(count) < rate) if count > 1 else ():
-        other = (one + generator.integers(1, count)) % count
-        genes = generator.integers(1, GENES + 1)
+    for one in np.flatnonzero(noise.random(count) < rate) if count > 1 else ():
+        other = (one + noise.integers(1, count)) % count
+        genes = noise.integers(1, GENES + 1)
         crossed[[one, other], :genes] = crossed[[other, one], :genes]
     return crossed
 
 
-def replace_by(plans: Plans, best: Plans, rate: float, generator: Generator) -> Plans:
+def replace_by(plans: Floats, best: Floats, rate: float, noise: Generator) -> Floats:
     """Each plan becomes ``best`` with probability ``rate``."""
-    hit = generator.random(len(plans)) < rate
+    hit = noise.random(len(plans)) < rate
     return np.where(hit[:, None], best, plans)
 
 
-class CoordinateDescent(Search):
-    """One plan, of which one number at a time is moved by a step up or down while that helps.
+@begin_search.register
+def _(optimiser: CoordinateSearch, noise: Generator) -> PlanSearch:
+    yield from _climb(optimiser.step, noise)
+    while optimiser.restart:
+        yield from _climb(optimiser.step, noise)
 
-    An iteration tries each of the 40 numbers once. After one without any gain the search is stuck:
-    all that follow would try the same plans. It ends there, or begins again from another plan.
+
+def _climb(step: float, noise: Generator) -> PlanSearch:
+    """Moves one number of a plan at a time, up or down, until each was tried without gain.
+
+    To go on after that would be to try the same plans again.
     """
-
-    def __init__(self, generator: Generator, step: float, restart: bool) -> None:
-        self._generator, self._step, self._restart = generator, step, restart
-        self._begin()
-
-    def _begin(self) -> None:
-        self._plan, self._distance = self._generator.uniform(-1, 1, GENES), -np.inf
-        self._gene, self._gained = 0, False
-
-    def ask(self) -> Plans:
-        tried = np.repeat(self._plan[None], 3, axis=0)
-        tried[1:, self._gene] += (self._step, -self._step)
-        known = np.isfinite(self._distance)  # the plan itself is asked for once
-        return np.clip(tried[int(known) :], -1, 1)
-
-    def tell(self, plans: Plans, distances: NDArray[np.float64]) -> None:
-        winner = int(distances.argmax())
-        if distances[winner] > self._distance:
-            self._gained = True
-            self._plan, self._distance = plans[winner], distances[winner]
-        self._gene = (self._gene + 1) % GENES
-        if self._gene == 0:
-            self._complete()
-
-    def _complete(self) -> None:
-        self.iteration += 1
-        stuck, self._gained = not self._gained, False
-        self.finished = stuck and not self._restart
-        if stuck and self._restart:
-            self._begin()
+    plan, distance, gained = noise.uniform(-1, 1, GENES), -np.inf, True
+    while gained:
+        gained = False
+        for gene in range(GENES):
+            tried = np.repeat(plan[None], 3, axis=0)
+            tried[1:, gene] += (step, -step)
+            known = int(np.isfinite(distance))  # the plan itself is asked for once
+            plans = np.clip(tried[known:], -1, 1)
+            distances = yield plans
+            winner = int(distances.argmax())
+            if distances[winner] > distance:
+                plan, distance, gained = plans[winner], distances[winner], True
 
 
-class CMASearch(Search):
-    """CMA-ES of the package ``cma``, begun again from elsewhere whenever it has converged."""
+@begin_search.register
+def _(optimiser: CMAES, noise: Generator) -> PlanSearch:
+    for strategy in _strategies(optimiser, noise):
+        converged = False
+        while not converged:
+            plans = np.array(strategy.ask())
+            distances = yield plans
+            strategy.tell(list(plans), (-distances).tolist())
+            converged = bool(strategy.stop())
 
-    def __init__(
-        self, generator: Generator, population: int, sigma: float, restart_growth: float
-    ) -> None:
-        self._generator, self._sigma, self._growth = generator, sigma, restart_growth
-        self._population = float(population)
-        self._strategy = self._begin()
 
-    def _begin(self) -> cma.CMAEvolutionStrategy:
+def _strategies(optimiser: CMAES, noise: Generator) -> Iterator[cma.CMAEvolutionStrategy]:
+    """One CMA-ES after the other, each from elsewhere."""
+    population = float(optimiser.population)
+    while True:
         options = {
-            "popsize": int(self._population),
+            "popsize": int(population),
             "bounds": [-1.0, 1.0],
             "seed": np.nan,  # keep off NumPy's global generator, and off the clock, which 0 means
-            "randn": lambda *shape: self._generator.standard_normal(shape),
+            "randn": lambda *shape: noise.standard_normal(shape),
             "verbose": -9,
         }
-        start = self._generator.uniform(-1, 1, GENES)
-        return cma.CMAEvolutionStrategy(start, self._sigma, options)
-
-    def ask(self) -> Plans:
-        return np.array(self._strategy.ask())
-
-    def tell(self, plans: Plans, distances: NDArray[np.float64]) -> None:
-        self._strategy.tell(list(plans), (-distances).tolist())
-        self.iteration += 1
-        if self._strategy.stop():
-            self._population *= self._growth
-            self._strategy = self._begin()
+        start = noise.uniform(-1, 1, GENES)
+        yield cma.CMAEvolutionStrategy(start, optimiser.sigma, options)
+        population *= optimiser.restart_growth

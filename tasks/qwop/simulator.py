@@ -5,34 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numba.core import config
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from elbolab.errors import UserError
-from tasks.qwop.physics import (
-    ALIVE,
-    DISTANCE,
-    EARTH,
-    LANES,
-    POINTS,
-    SEGMENT_STEPS,
-    SEGMENTS,
-    STEPS,
-    initial_state,
-    race,
-    record,
-)
+from tasks.arrays import Floats
+from tasks.qwop.body import EARTH, GENES, POINTS, SEGMENT_STEPS, SEGMENTS
+from tasks.qwop.physics import ALIVE, DISTANCE, LANES, STEPS, initial_state, race, record_steps
 
-__all__ = [
-    "GENES",
-    "Gait",
-    "as_plans",
-    "simulate",
-    "simulate_batch",
-    "trace",
-]
-
-GENES = 2 * SEGMENTS
-"""Numbers in a plan: a hip and a knee command for each segment."""
+__all__ = ["Gait", "as_plans", "simulate", "simulate_batch", "trace_plan"]
 
 PLANS_PER_THREAD = 64
 """A thread for fewer plans costs more than it saves."""
@@ -49,7 +29,7 @@ class Gait(NamedTuple):
 
     distance: float
     fell: bool
-    points: NDArray[np.float64]
+    points: Floats
 
 
 def simulate(plan: ArrayLike) -> float:
@@ -64,7 +44,7 @@ def simulate(plan: ArrayLike) -> float:
     return float(simulate_batch(as_plans(plan, ndim=1))[0])
 
 
-def simulate_batch(plans: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
+def simulate_batch(plans: ArrayLike, threads: int | None = None) -> Floats:
     """The distances ``(B,)`` of plans ``(B, 40)``.
 
     A plan's distance is the same, bit for bit, alone and in any batch, on any number of threads.
@@ -94,7 +74,7 @@ def simulate_batch(plans: ArrayLike, threads: int | None = None) -> NDArray[np.f
     return distances
 
 
-def trace(plan: ArrayLike) -> Gait:
+def trace_plan(plan: ArrayLike) -> Gait:
     """The distance of one plan and the way of all points.
 
     Raises:
@@ -103,13 +83,13 @@ def trace(plan: ArrayLike) -> Gait:
     genes = as_plans(plan, ndim=1)
     points = np.empty((SEGMENTS * SEGMENT_STEPS + 1, POINTS, 2))
     state = initial_state()
-    record(genes, state, points, EARTH)
+    record_steps(genes, state, points, EARTH)
     steps = int(state[STEPS * LANES])
     fell = state[ALIVE * LANES] == 0.0
     return Gait(float(state[DISTANCE * LANES]), bool(fell), points[: steps + 1].copy())
 
 
-def as_plans(plans: ArrayLike, ndim: int) -> NDArray[np.float64]:
+def as_plans(plans: ArrayLike, ndim: int) -> Floats:
     """Checked plans ``(B, 40)``, clipped to [−1, 1].
 
     Args:
@@ -120,15 +100,15 @@ def as_plans(plans: ArrayLike, ndim: int) -> NDArray[np.float64]:
         UserError: If they are no numbers, of another shape, or not all finite.
     """
     try:
-        found = np.asarray(plans)
-        if found.dtype.kind not in "iuf":
-            raise TypeError(f"{found.dtype.name}")
-        found = np.asarray(found, dtype=np.float64)
+        numbers = np.asarray(plans)
+        if numbers.dtype.kind not in "iuf":
+            raise TypeError(f"{numbers.dtype.name}")
+        numbers = np.asarray(numbers, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UserError(f"a plan is {GENES} numbers, got something else: {error}.") from error
     wanted = f"({GENES},)" if ndim == 1 else f"(plans, {GENES})"
-    if found.ndim != ndim or found.shape[-1] != GENES:
-        raise UserError(f"shape {found.shape} is no {wanted}: a plan is {GENES} numbers.")
-    if not np.isfinite(found).all():
+    if numbers.ndim != ndim or numbers.shape[-1] != GENES:
+        raise UserError(f"shape {numbers.shape} is no {wanted}: a plan is {GENES} numbers.")
+    if not np.isfinite(numbers).all():
         raise UserError(f"a plan is {GENES} finite numbers, got NaN or infinity.")
-    return np.clip(np.atleast_2d(found), -1.0, 1.0)
+    return np.clip(np.atleast_2d(numbers), -1.0, 1.0)

@@ -3,29 +3,25 @@
 A search's state is not stored. What it was told is: told the same again, it is where it was.
 """
 
-import io
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from zipfile import BadZipFile
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbolab.errors import UserError
-from elbolab.run_directory import write_atomically
-from tasks.qwop.searches import Search
+from tasks.arrays import Floats
+from tasks.qwop.body import GENES
+from tasks.qwop.options import PlanSearch
+from tasks.qwop.simulator import as_plans
 
-__all__ = ["Iteration", "Run", "load_told", "rounds", "save_told"]
-
-Distances = NDArray[np.float64]
+__all__ = ["Iteration", "SearchRun", "rounds"]
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """What one iteration of a search found.
+    """What one iteration of a search came to.
 
     Attributes:
         evaluations: Plans evaluated by its end.
@@ -41,8 +37,8 @@ class Iteration:
 
 
 @dataclass
-class Run:
-    """One search and what it found.
+class SearchRun:
+    """One search and what it came to.
 
     Attributes:
         optimiser: Name of the optimiser.
@@ -51,6 +47,7 @@ class Run:
         search: The search.
         budget: Evaluations after which it ends.
         patience: Evaluations without gain after which it ends.
+        asks_per_iteration: How often it asks for plans in one iteration.
         best: The longest distance so far, of ``plan`` (40,).
         history: One entry for each iteration.
         told: All that the search was told, in turn.
@@ -59,76 +56,81 @@ class Run:
     optimiser: str
     seed: int
     settings: dict[str, object]
-    search: Search
+    search: PlanSearch
     budget: int
     patience: float = math.inf
+    asks_per_iteration: int = 1
     best: float = -math.inf
-    plan: Distances = field(default_factory=lambda: np.zeros(0))
+    plan: Floats = field(default_factory=lambda: np.zeros(0))
     evaluations: int = 0
     improved_at: int = 0
     history: list[Iteration] = field(default_factory=list)
-    told: list[Distances] = field(default_factory=list)
-    _asked: NDArray[np.float64] | None = None
-    _current: list[Distances] = field(default_factory=list)
+    told: list[Floats] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._wanted = self._plans(partial(next, self.search))
+        self._iteration: list[Floats] = []
 
     @property
     def done(self) -> bool:
         """Whether the budget is spent, or going on is of no use."""
         stagnant = self.evaluations - self.improved_at >= self.patience
-        return self.evaluations >= self.budget or self.search.finished or stagnant
+        return self.evaluations >= self.budget or self._wanted is None or stagnant
 
-    def ask(self) -> NDArray[np.float64]:
-        """The plans to evaluate next, cut off where the budget ends."""
-        if self._asked is None:
-            self._asked = self.search.ask()
-        return self._asked[: self.budget - self.evaluations]
+    def ask(self) -> Floats:
+        """The plans to evaluate next, cut off where the budget ends; none after the end."""
+        wanted = np.zeros((0, GENES)) if self._wanted is None else self._wanted
+        return wanted[: self.budget - self.evaluations]
 
-    def tell(self, distances: Distances) -> None:
+    def tell(self, distances: Floats) -> None:
         """Takes the distances of the plans asked for.
 
         The search learns nothing from a part of what it wanted: it is over then.
         """
-        asked, self._asked = self.ask(), None if self._complete(distances) else self._asked
-        self.evaluations += len(distances)
+        asked, wanted = self.ask(), self._wanted
         self._keep_best(asked, distances)
-        self._current.append(distances)
-        before = self.search.iteration
-        if self._asked is None:
+        self._iteration.append(distances)
+        if wanted is not None and len(asked) == len(wanted):
             self.told.append(distances)
-            self.search.tell(asked, distances)
-        if self.search.iteration > before or self.done:
+            self._wanted = self._plans(partial(self.search.send, distances))
+        if self.done or len(self._iteration) == self.asks_per_iteration:
             self._close_iteration()
 
-    def _complete(self, distances: Distances) -> bool:
-        return self._asked is not None and len(distances) == len(self._asked)
+    def _plans(self, advance: Callable[[], Floats]) -> Floats | None:
+        """The plans that the search wants next; None if it has ended."""
+        try:
+            plans = as_plans(advance(), ndim=2)
+        except StopIteration:
+            return None
+        except UserError as error:
+            raise UserError(f"optimiser {self.optimiser} asked for no plans: {error}") from error
+        if not len(plans):
+            raise UserError(f"optimiser {self.optimiser} asked for no plans, where it can end.")
+        return plans
 
-    def _keep_best(self, asked: NDArray[np.float64], distances: Distances) -> None:
+    def _keep_best(self, asked: Floats, distances: Floats) -> None:
+        self.evaluations += len(distances)
         winner = int(distances.argmax())
         if distances[winner] > self.best:
-            self.best, self.plan = float(distances[winner]), np.clip(asked[winner], -1, 1)
+            self.best, self.plan = float(distances[winner]), asked[winner]
             self.improved_at = self.evaluations
 
     def _close_iteration(self) -> None:
-        found = np.concatenate(self._current)
-        self._current.clear()
-        self.history.append(
-            Iteration(self.evaluations, self.best, float(found.mean()), float(found.std()))
-        )
+        distances = np.concatenate(self._iteration)
+        self._iteration.clear()
+        mean, spread = float(distances.mean()), float(distances.std())
+        self.history.append(Iteration(self.evaluations, self.best, mean, spread))
 
-    def replay(self, told: Distances) -> None:
+    def replay(self, told: Floats) -> None:
         """Brings a search to where it was, from all distances that it was told."""
         start = 0
-        while not self.done:
-            count = len(self.ask())
-            if start + count > len(told):
-                return
-            self.tell(told[start : start + count])
-            start += count
+        while not self.done and start + len(self.ask()) <= len(told):
+            stop = start + len(self.ask())
+            self.tell(told[start:stop])
+            start = stop
 
 
-def rounds(
-    runs: Sequence[Run], evaluate: Callable[[NDArray[np.float64]], Distances]
-) -> Iterator[int]:
+def rounds(runs: Sequence[SearchRun], evaluate: Callable[[Floats], Floats]) -> Iterator[int]:
     """Asks, evaluates and tells, until all searches are done.
 
     Yields:
@@ -146,37 +148,3 @@ def rounds(
         over = sum(run.budget - run.evaluations for run in active if run.done)
         active = [run for run in active if not run.done]
         yield len(distances) + over
-
-
-def save_told(path: Path, runs: Sequence[Run]) -> None:
-    """Writes what every search was told, so that `load_told` and `Run.replay` bring it back."""
-    arrays = {_key(run): np.concatenate([np.zeros(0), *run.told]) for run in runs}
-    settings = json.dumps({_key(run): run.settings for run in runs})
-    buffer = io.BytesIO()
-    np.savez(buffer, settings=np.array(settings), **arrays)  # pyright: ignore[reportArgumentType]
-    write_atomically(path, buffer.getvalue())
-
-
-def load_told(path: Path, runs: Sequence[Run]) -> list[Distances]:
-    """What each search was told; nothing for those that the file does not know.
-
-    Raises:
-        UserError: If the file is missing or damaged, or was written with other settings.
-    """
-    try:
-        with np.load(path) as file:
-            settings = json.loads(str(file["settings"]))
-            told = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise UserError(f"cannot resume from {path}: {error}. Name another run.") from error
-    for run in runs:
-        if settings.get(_key(run), run.settings) != run.settings:
-            raise UserError(
-                f"cannot resume {_key(run)} from {path}: it ran with {settings[_key(run)]}, not "
-                f"{run.settings}. Take that run's config.yaml as --config."
-            )
-    return [told.get(_key(run), np.zeros(0)) for run in runs]
-
-
-def _key(run: Run) -> str:
-    return f"{run.optimiser}.{run.seed}"

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.registry import BackendFilter, backend_registry
 from numpy.typing import NDArray
 
 from elbolab.errors import UserError
@@ -30,17 +32,12 @@ class Window:
     def close(self) -> None:
         """Closes the window, if it was opened."""
         if self._shown:
-            import matplotlib.pyplot as plt
-
             plt.close(self._shown[0])
             self._shown = None
 
 
 def _open(frame: NDArray[np.uint8]) -> tuple[Any, Any]:
     """A figure in a window, and the image in it."""
-    import matplotlib.pyplot as plt
-    from matplotlib.backends.registry import BackendFilter, backend_registry
-
     if plt.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
         raise UserError(
             "render_mode human needs a display, and matplotlib found none (its backend is "

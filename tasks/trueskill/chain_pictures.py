@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import new_figure, plain_text
+from tasks.arrays import Floats
 from tasks.trueskill.diagnostics import autocorrelation, bulk_ess, r_hat
+from tasks.trueskill.pictures import SMALL
 
 __all__ = [
     "autocorrelation_picture",
@@ -18,14 +19,11 @@ __all__ = [
     "trace_picture",
 ]
 
-Array = NDArray[np.float64]
-
 SHOWN = 4
 """Teams in a picture: the best of them."""
 
 LAGS = 40
 TRACE = 1000
-SMALL = 8
 
 
 def _panels(count: int, title: str, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -34,7 +32,7 @@ def _panels(count: int, title: str, width: float, height: float) -> tuple[Figure
     return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def trace_picture(skills: Array, teams: Sequence[str]) -> Figure:
+def trace_picture(skills: Floats, teams: Sequence[str]) -> Figure:
     """The first samples of every chain after burn-in."""
     n = min(TRACE, skills.shape[1])
     title = f"Gibbs traces: {len(skills)} chains, first {n} samples after burn-in"
@@ -42,19 +40,19 @@ def trace_picture(skills: Array, teams: Sequence[str]) -> Figure:
     for index, (axes, team) in enumerate(zip(panels, teams, strict=True)):
         for chain in skills[:, :n, index]:
             axes.plot(np.arange(1, n + 1), chain, linewidth=0.5, alpha=0.7)
-        axes.set_ylabel(f"{team}\nskill (points)", fontsize=SMALL)
+        axes.set_ylabel(f"{plain_text(team)}\nskill (points)", fontsize=SMALL)
     panels[-1].set_xlabel("sample")
     return figure
 
 
-def autocorrelation_picture(skills: Array, teams: Sequence[str]) -> Figure:
+def autocorrelation_picture(skills: Floats, teams: Sequence[str]) -> Figure:
     """Autocorrelation, mean over chains, with effective sample size and R̂."""
     lags = min(LAGS, skills.shape[1])
     figure = new_figure(6, 4)
     axes = figure.add_subplot()
     for index, team in enumerate(teams):
         draws = skills[..., index]
-        label = f"{team}: ESS {bulk_ess(draws):,.0f}, R̂ {r_hat(draws):.4f}"
+        label = f"{plain_text(team)}: ESS {bulk_ess(draws):,.0f}, R̂ {r_hat(draws):.4f}"
         axes.plot(autocorrelation(draws).mean(0)[:lags], ".-", label=label)
     axes.axhline(0, color="grey", linewidth=0.5)
     axes.set_xlabel("lag (samples)")
@@ -67,7 +65,7 @@ def autocorrelation_picture(skills: Array, teams: Sequence[str]) -> Figure:
 
 
 def histogram_picture(
-    skills: Array, teams: Sequence[str], densities: Sequence[Callable[[float], float]], name: str
+    skills: Floats, teams: Sequence[str], densities: Sequence[Callable[[float], float]], name: str
 ) -> Figure:
     """Histograms of the samples with a density drawn on each.
 
@@ -84,7 +82,7 @@ def histogram_picture(
         axes.hist(draws, bins=60, density=True, alpha=0.5, label="samples")
         grid = np.linspace(draws.min(), draws.max(), 300)
         axes.plot(grid, [densities[index](s) for s in grid.tolist()], color="C3", label=name)
-        summary = f"{team}: mean {draws.mean():.2f}, std {draws.std(ddof=1):.2f}"
+        summary = f"{plain_text(team)}: mean {draws.mean():.2f}, std {draws.std(ddof=1):.2f}"
         axes.set_title(summary, fontsize=SMALL, loc="left")
         axes.set_ylabel("density (1/point)", fontsize=SMALL)
         axes.sharex(panels[0])
@@ -93,7 +91,7 @@ def histogram_picture(
     return figure
 
 
-def likelihood_picture(log_likelihood: Array) -> Figure:
+def likelihood_picture(log_likelihood: Floats) -> Figure:
     """Average log-likelihood of a match under the first n samples of each chain, against n.
 
     Args:
@@ -115,7 +113,7 @@ def likelihood_picture(log_likelihood: Array) -> Figure:
     return figure
 
 
-def running_log_likelihood(log_likelihood: Array) -> Array:
+def running_log_likelihood(log_likelihood: Floats) -> Floats:
     """Mean over matches of log (1/n) Σ_{k ≤ n} p(y | s_k): ``(c, n, matches)`` → ``(c, n)``."""
     counts = np.arange(1, log_likelihood.shape[1] + 1)[:, None]
     sums = np.logaddexp.accumulate(log_likelihood, axis=1)

@@ -1,31 +1,30 @@
 """What is known exactly about one match, one pure function each.
 
-Symbols: μ_i, σ_i² = ``Rating``; σ_t, ε, h = ``Model``; c² = σ_1² + σ_2² + σ_t².
+Symbols: μ_i, σ_i² = ``Rating``; σ_t, ε, h = ``SkillModel``; c² = σ_1² + σ_2² + σ_t².
 """
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import NamedTuple
 
+from elbolab.checks import check_in
 from elbolab.errors import UserError
-from tasks.trueskill.model import Model, Rating
+from tasks.trueskill.model import Rating, SkillModel
 from tasks.trueskill.truncation import log_draw_probability, log_normal_cdf, normal_cdf, vw
 
 __all__ = [
     "Chances",
     "Update",
     "chances",
-    "difference_posterior",
     "draw_margin",
     "log_probability",
     "moment_match",
     "refuse_draw",
-    "skill_given_difference",
-    "skill_given_other",
     "skill_posterior_density",
 ]
 
-Update = Callable[[Model, Rating, Rating, int], tuple[Rating, Rating]]
+Update = Callable[[SkillModel, Rating, Rating, int], tuple[Rating, Rating]]
 """``(model, first, second, y)`` → both teams' beliefs after the match."""
 
 
@@ -37,7 +36,7 @@ class Chances(NamedTuple):
     second: float
 
 
-def chances(model: Model, first: Rating, second: Rating) -> Chances:
+def chances(model: SkillModel, first: Rating, second: Rating) -> Chances:
     """p(y) of a match to come: Φ((d − ε)/c), Φ((−d − ε)/c) and the rest, d = μ_1 − μ_2 + h."""
     d, c = _difference(model, first, second)
     win = normal_cdf((d - model.draw_margin) / c)
@@ -45,7 +44,7 @@ def chances(model: Model, first: Rating, second: Rating) -> Chances:
     return Chances(win, max(0.0, 1 - win - loss) if model.draw_margin else 0.0, loss)
 
 
-def log_probability(model: Model, first: Rating, second: Rating, y: int) -> float:
+def log_probability(model: SkillModel, first: Rating, second: Rating, y: int) -> float:
     """log p(y), in nats, finite however improbable the outcome was.
 
     Raises:
@@ -58,7 +57,7 @@ def log_probability(model: Model, first: Rating, second: Rating, y: int) -> floa
     return log_draw_probability(d / c, model.draw_margin / c)
 
 
-def moment_match(model: Model, first: Rating, second: Rating, y: int) -> tuple[Rating, Rating]:
+def moment_match(model: SkillModel, first: Rating, second: Rating, y: int) -> tuple[Rating, Rating]:
     """Both skills after the match: the Gaussians with the exact posterior's means and variances.
 
     μ_1 + (σ_1²/c)V, μ_2 − (σ_2²/c)V and σ_i²(1 − (σ_i²/c²)W); Herbrich et al. (2006), eq. in
@@ -79,7 +78,7 @@ def moment_match(model: Model, first: Rating, second: Rating, y: int) -> tuple[R
     )
 
 
-def refuse_draw(model: Model) -> None:
+def refuse_draw(model: SkillModel) -> None:
     """Raises `UserError` for a draw where the model has none."""
     if model.draw_margin == 0:
         raise UserError("a draw cannot happen at draw_margin 0: give a margin, or drop the draws.")
@@ -93,53 +92,14 @@ def draw_margin(rate: float, sigma_t: float) -> float:
         sigma_t: σ_t, in points.
 
     Raises:
-        UserError: If every match was drawn.
+        UserError: If every match was drawn: no margin gives that.
     """
-    from statistics import NormalDist
-
-    if not 0 <= rate < 1:
-        raise UserError(f"draw rate must lie in [0, 1), got {rate}: no margin gives that.")
+    check_in("[0, 1)", **{"draw rate": rate})
     return sigma_t * NormalDist().inv_cdf((1 + rate) / 2)
 
 
-def skill_given_difference(
-    model: Model, first: Rating, second: Rating, t: float
-) -> tuple[tuple[float, float], tuple[tuple[float, float], tuple[float, float]]]:
-    """p(s_1, s_2 | t), Gaussian: its mean, and its covariance as rows.
-
-    Observing t = s_1 − s_2 + h + noise moves the prior by the gain (σ_1², −σ_2²)/c².
-    """
-    (m1, v1), (m2, v2) = first, second
-    c2 = v1 + v2 + model.sigma_t**2
-    surprise = t - (m1 - m2 + model.home_advantage)
-    mean = (m1 + v1 / c2 * surprise, m2 - v2 / c2 * surprise)
-    shared = v1 * v2 / c2
-    return mean, ((v1 - v1 * v1 / c2, shared), (shared, v2 - v2 * v2 / c2))
-
-
-def skill_given_other(prior: Rating, value: float, sigma_t: float) -> Rating:
-    """p(s | t, the other skill): precisions 1/σ_t² and 1/σ² weigh what t says and the prior.
-
-    Args:
-        prior: μ and σ² of the skill.
-        value: What t says of it: t + s_2 − h for s_1, s_1 + h − t for s_2.
-        sigma_t: σ_t, in points.
-    """
-    variance = 1 / (1 / sigma_t**2 + 1 / prior.variance)
-    return Rating(variance * (value / sigma_t**2 + prior.mean / prior.variance), variance)
-
-
-def difference_posterior(model: Model, first: Rating, second: Rating, y: int) -> Rating:
-    """Mean and variance of t | y, the truncated normal: d + cV and c²(1 − W)."""
-    if y == 0:
-        refuse_draw(model)
-    d, c = _difference(model, first, second)
-    v, w = vw(d / c, model.draw_margin / c, y)
-    return Rating(d + c * v, c * c * (1 - w))
-
-
 def skill_posterior_density(
-    model: Model, own: Rating, other: Rating, outcome: int, side: int, s: float
+    model: SkillModel, own: Rating, other: Rating, outcome: int, side: int, s: float
 ) -> float:
     """p(s | y), exact, per point: the prior's density times how probable s makes the outcome.
 
@@ -152,13 +112,13 @@ def skill_posterior_density(
         s: The skill, in points.
     """
     h = side * model.home_advantage
-    shifted = Model(model.mu, model.sigma, model.sigma_t, model.draw_margin, h)
+    shifted = SkillModel(model.mu, model.sigma, model.sigma_t, model.draw_margin, h)
     log_prior = -0.5 * ((s - own.mean) ** 2 / own.variance + math.log(2 * math.pi * own.variance))
     log_likelihood = log_probability(shifted, Rating(s, 0.0), other, outcome)
     return math.exp(log_prior + log_likelihood - log_probability(shifted, own, other, outcome))
 
 
-def _difference(model: Model, first: Rating, second: Rating) -> tuple[float, float]:
+def _difference(model: SkillModel, first: Rating, second: Rating) -> tuple[float, float]:
     """Mean d and standard deviation c of t before the match."""
     c2 = first.variance + second.variance + model.sigma_t**2
     return first.mean - second.mean + model.home_advantage, math.sqrt(c2)

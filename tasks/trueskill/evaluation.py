@@ -4,18 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from tasks.arrays import Floats, Ints
 from tasks.trueskill.closed_form import Chances
-from tasks.trueskill.model import Game
+from tasks.trueskill.model import RatedMatch
 
 __all__ = ["FIRST", "Calibration", "Forecast", "calibration"]
 
 FIRST = 50
 """Matches that count as a season's beginning."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,34 +27,36 @@ class Forecast:
         draws: Whether draws are outcomes.
     """
 
-    chances: Array
-    outcome: NDArray[np.int_]
+    chances: Floats
+    outcome: Ints
     draws: bool
 
     @classmethod
-    def of(cls, chances: Sequence[Chances], games: Sequence[Game], draws: bool) -> "Forecast":
+    def of(
+        cls, chances: Sequence[Chances], matches: Sequence[RatedMatch], draws: bool
+    ) -> "Forecast":
         """Puts predictions and results side by side."""
-        return cls(np.array(chances), np.array([1 - game.y for game in games]), draws)
+        return cls(np.array(chances), np.array([1 - match.y for match in matches]), draws)
 
     @property
-    def correct(self) -> Array:
+    def correct(self) -> Floats:
         """1 where the likeliest outcome happened; its share of a tie, ½ for a coin's toss."""
         best = np.isclose(self.chances, self.chances.max(1, keepdims=True), rtol=0, atol=1e-12)
         return self._happened(best.astype(float)) / best.sum(1)
 
     @property
-    def log_loss(self) -> Array:
+    def log_loss(self) -> Floats:
         """−log of the probability of what happened, in nats."""
         return -np.log(np.maximum(self._happened(self.chances), np.finfo(float).tiny))
 
     @property
-    def brier(self) -> Array:
+    def brier(self) -> Floats:
         """Squared error of the probability, in [0, 1]; summed over three outcomes, in [0, 2]."""
         error = self.chances - np.eye(3)[self.outcome]
         return (error**2).sum(1) / (1 if self.draws else 2)
 
     @property
-    def home(self) -> Array:
+    def home(self) -> Floats:
         """1 where always betting on the first team is right."""
         return (self.outcome == 0).astype(float)
 
@@ -79,7 +79,7 @@ class Forecast:
         """What needs no model: always the first team, and guessing."""
         return {"always_home_rate": self.home.mean(), "random_rate": self.random_rate}
 
-    def _happened(self, values: Array) -> Array:
+    def _happened(self, values: Floats) -> Floats:
         return np.take_along_axis(values, self.outcome[:, None], 1)[:, 0]
 
 
@@ -95,11 +95,11 @@ class Calibration:
         count: Predictions in each bin.
     """
 
-    predicted: Array
-    observed: Array
-    low: Array
-    high: Array
-    count: NDArray[np.int_]
+    predicted: Floats
+    observed: Floats
+    low: Floats
+    high: Floats
+    count: Ints
 
 
 def calibration(forecast: Forecast, bins: int = 10) -> Calibration:

@@ -1,75 +1,65 @@
 """What the command does with its options: predict, rate, evaluate, draw, record."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.trueskill import pictures
 from tasks.trueskill.chain_report import chain_report
-from tasks.trueskill.closed_form import Chances, chances
-from tasks.trueskill.coverage import coverage, further_coverage
+from tasks.trueskill.closed_form import chances
 from tasks.trueskill.evaluation import Forecast, calibration
-from tasks.trueskill.filtering import RunningRatings, one_step_ahead
+from tasks.trueskill.filtering import RunningRatings, one_step_ahead, ranks, shuffled_seasons
+from tasks.trueskill.inference import MatchHistory, SkillPosterior, infer, update_rule
 from tasks.trueskill.matches import Match
-from tasks.trueskill.methods import History, Posterior
-from tasks.trueskill.order import OrderStudy, ranks, shuffled_seasons
-from tasks.trueskill.preparation import Prepared, prepare
-from tasks.trueskill.task import TrueSkill
+from tasks.trueskill.options import TrueSkillOptions
+from tasks.trueskill.preparation import PreparedSeason, prepare_season
+from tasks.trueskill.simulation import further_coverage, interval_coverage
 
-__all__ = ["merge", "run"]
+__all__ = ["run"]
 
 
-def run(task: TrueSkill, context: TaskContext) -> TaskResult:
+def run(options: TrueSkillOptions, context: TaskContext) -> TaskResult:
     """Does what `task.TrueSkill` promises.
 
     Raises:
         UserError: If a file or an option is wrong.
     """
-    given = prepare(task, context)
-    running = RunningRatings(given.model, given.priors)
-    update = task.inference.update(context.generator("update"))
-    games = context.progress(given.season.games, description="matches")
-    predicted = list(one_step_ahead(running, list(games), update))
-    forecast = Forecast.of(predicted, given.season.games, given.model.draw_margin > 0)
-    posterior = task.inference.infer(_history(given, running, context))
-    parts = [
-        _season(given, posterior),
-        _predictions(task, given, forecast),
-        _pairings(task, given, posterior),
-        _unplayed(given.season.unplayed),
-        _order(task, given, running, context),
-        _truth(task, given, posterior, context),
-        chain_report(given, posterior),
-    ]
-    result = merge(parts)
+    prepared = prepare_season(options, context)
+    running = RunningRatings(prepared.model, prepared.priors)
+    update = update_rule(options.inference, context.generator("update"))
+    matches = context.progress(prepared.season.rated, description="matches")
+    predicted = list(one_step_ahead(running, list(matches), update))
+    forecast = Forecast.of(predicted, prepared.season.rated, prepared.model.draw_margin > 0)
+    posterior = infer(options.inference, _history(prepared, running, context))
+    result = TaskResult.merged(
+        _season(prepared, posterior),
+        _predictions(options, prepared, forecast),
+        _pairings(options, prepared, posterior),
+        _unplayed(prepared.season.unplayed),
+        _order(options, prepared, running, context),
+        _truth(options, prepared, posterior, context),
+        chain_report(prepared, posterior),
+    )
     _curves(forecast, context)
     return result
 
 
-def merge(parts: list[TaskResult]) -> TaskResult:
-    """One result of several; later ones win."""
-    merged: dict[str, dict[str, Any]] = {"metrics": {}, "tables": {}, "figures": {}}
-    for part in parts:
-        for kind, found in merged.items():
-            found.update(getattr(part, kind))
-    return TaskResult(**merged)
-
-
-def _history(given: Prepared, running: RunningRatings, context: TaskContext) -> History:
-    return History(
-        given.model,
-        given.priors,
-        given.season.games,
+def _history(
+    prepared: PreparedSeason, running: RunningRatings, context: TaskContext
+) -> MatchHistory:
+    return MatchHistory(
+        prepared.model,
+        prepared.priors,
+        prepared.season.rated,
         running.ratings,
         context.generator("inference"),
-        lambda steps: context.progress(steps, description="samples"),  # pyright: ignore
+        lambda steps: context.progress(steps, description="samples"),
     )
 
 
-def _season(given: Prepared, posterior: Posterior) -> TaskResult:
-    season, ratings = given.season, posterior.ratings
+def _season(prepared: PreparedSeason, posterior: SkillPosterior) -> TaskResult:
+    season, ratings = prepared.season, posterior.ratings
     order = np.argsort(ranks(rating.mean for rating in ratings)).tolist()
     teams, best = [season.teams[i] for i in order], [ratings[i] for i in order]
     appearances = season.appearances()
@@ -81,19 +71,21 @@ def _season(given: Prepared, posterior: Posterior) -> TaskResult:
         "matches": [appearances[i] for i in order],
     }
     counts = {
-        "matches": len(season.games),
+        "matches": len(season.rated),
         "teams": len(season.teams),
         "drawn": season.drawn,
-        "draw_margin": given.model.draw_margin,
-        "home_advantage": given.model.home_advantage,
+        "draw_margin": prepared.model.draw_margin,
+        "home_advantage": prepared.model.home_advantage,
     }
-    title = f"{season.name}: {len(season.games)} match{'es' * (len(season.games) > 1)}"
+    title = f"{season.name}: {len(season.rated)} match{'es' * (len(season.rated) > 1)}"
     figure = pictures.ranking_picture(teams, best, title)
     return TaskResult(counts | posterior.metrics, {"ratings": table}, {"ranking": figure})
 
 
-def _predictions(task: TrueSkill, given: Prepared, forecast: Forecast) -> TaskResult:
-    season, metrics = given.season, forecast.scores() | forecast.baselines()
+def _predictions(
+    options: TrueSkillOptions, prepared: PreparedSeason, forecast: Forecast
+) -> TaskResult:
+    season, metrics = prepared.season, forecast.scores() | forecast.baselines()
     middle = {"p_draw": forecast.chances[:, 1].tolist()} if forecast.draws else {}
     table: Table = {
         "date": [match.date for match in season.matches],
@@ -101,42 +93,44 @@ def _predictions(task: TrueSkill, given: Prepared, forecast: Forecast) -> TaskRe
         "team2": [match.team2 for match in season.matches],
         "p_team1": forecast.chances[:, 0].tolist(),
         **middle,
-        "y": [game.y for game in season.games],
+        "y": [match.y for match in season.rated],
         "correct": forecast.correct.tolist(),
     }
     others = {}
-    if task.previous:
-        fresh = others["default priors"] = _without_carry_over(given, forecast)
+    if options.previous is not None:
+        fresh = others["default priors"] = _without_carry_over(prepared, forecast)
         metrics |= {f"default_prior/{name}": value for name, value in fresh.scores().items()}
-        metrics["carried_teams"] = given.carried
-    found = calibration(forecast)
+        metrics["carried_teams"] = prepared.carried
     figures = {
-        "prediction_rate": pictures.prediction_rate_picture(forecast, task.window, others),
-        "calibration": pictures.calibration_picture(found, forecast),
+        "prediction_rate": pictures.prediction_rate_picture(forecast, options.window, others),
+        "calibration": pictures.calibration_picture(calibration(forecast), forecast),
     }
     return TaskResult(metrics, {"predictions": table}, figures)
 
 
-def _without_carry_over(given: Prepared, forecast: Forecast) -> Forecast:
+def _without_carry_over(prepared: PreparedSeason, forecast: Forecast) -> Forecast:
     """The same matches predicted from the default prior."""
-    running = RunningRatings(given.model, [given.model.prior] * len(given.priors))
-    predicted = list(one_step_ahead(running, given.season.games))
+    running = RunningRatings(prepared.model, [prepared.model.prior] * len(prepared.priors))
+    predicted = list(one_step_ahead(running, prepared.season.rated))
     return replace(forecast, chances=np.array(predicted))
 
 
-def _pairings(task: TrueSkill, given: Prepared, posterior: Posterior) -> TaskResult:
-    if not task.pairings:
+def _pairings(
+    options: TrueSkillOptions, prepared: PreparedSeason, posterior: SkillPosterior
+) -> TaskResult:
+    if not options.pairings:
         return TaskResult()
-    place = {team: index for index, team in enumerate(given.season.teams)}
-    found: list[Chances] = [
-        chances(given.model, *posterior.pair(place[one], place[two])) for one, two in task.pairings
+    place = {team: index for index, team in enumerate(prepared.season.teams)}
+    predicted = [
+        chances(prepared.model, *posterior.pair(place[one], place[two]))
+        for one, two in options.pairings
     ]
     table: Table = {
-        "team1": [one for one, _ in task.pairings],
-        "team2": [two for _, two in task.pairings],
-        "p_team1": [p.first for p in found],
-        "p_draw": [p.draw for p in found],
-        "p_team2": [p.second for p in found],
+        "team1": [one for one, _ in options.pairings],
+        "team2": [two for _, two in options.pairings],
+        "p_team1": [p.first for p in predicted],
+        "p_draw": [p.draw for p in predicted],
+        "p_team2": [p.second for p in predicted],
     }
     return TaskResult(tables={"pairings": table})
 
@@ -150,18 +144,21 @@ def _unplayed(matches: list[Match]) -> TaskResult:
 
 
 def _order(
-    task: TrueSkill, given: Prepared, running: RunningRatings, context: TaskContext
+    options: TrueSkillOptions,
+    prepared: PreparedSeason,
+    running: RunningRatings,
+    context: TaskContext,
 ) -> TaskResult:
-    if not task.shuffles:
+    if not options.shuffles:
         return TaskResult()
-    steps = context.progress(range(task.shuffles), description="shuffles")
-    study: OrderStudy = shuffled_seasons(
-        given.model, given.priors, given.season.games, steps, context.generator("order")
+    steps = context.progress(range(options.shuffles), description="shuffles")
+    study = shuffled_seasons(
+        prepared.model, prepared.priors, prepared.season.rated, steps, context.generator("order")
     )
     played = ranks(running.mean)
     order = np.argsort(played)
     table: Table = {
-        "team": [given.season.teams[i] for i in order],
+        "team": [prepared.season.teams[i] for i in order],
         "rank_as_played": played[order],
         "rank_best": study.ranks.min(0)[order],
         "rank_median": np.median(study.ranks, axis=0)[order],
@@ -175,19 +172,22 @@ def _order(
         "order/rank_std": study.ranks.std(0, ddof=1).mean(),
         "order/mean_std": study.means.std(0, ddof=1).mean(),
     }
-    figure = pictures.order_picture(given.season.teams, running.mean, study)
+    figure = pictures.order_picture(prepared.season.teams, running.mean, study)
     return TaskResult(metrics, {"order": table}, {"order": figure})
 
 
 def _truth(
-    task: TrueSkill, given: Prepared, posterior: Posterior, context: TaskContext
+    options: TrueSkillOptions,
+    prepared: PreparedSeason,
+    posterior: SkillPosterior,
+    context: TaskContext,
 ) -> TaskResult:
-    if not given.truth:
+    if not prepared.truth:
         return TaskResult()
-    teams = given.season.teams
-    truth = np.array([given.truth[team] for team in teams])
-    covered = coverage(truth, posterior.ratings)
-    everywhere = [covered, *further_coverage(task, given, context)]
+    teams = prepared.season.teams
+    truth = np.array([prepared.truth[team] for team in teams])
+    covered = interval_coverage(truth, posterior.ratings)
+    everywhere = [covered, *further_coverage(options, prepared.model, context)]
     table: Table = {
         "team": teams,
         "skill": truth,

@@ -1,13 +1,18 @@
-"""Assumed-density filtering: each match's posterior is the next match's prior."""
+"""Assumed-density filtering: each match's posterior is the next match's prior; order matters."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.random import Generator
+
+from tasks.arrays import Floats, Ints
 from tasks.trueskill.closed_form import Chances, Update, chances, moment_match, refuse_draw
-from tasks.trueskill.model import Game, Model, Rating
+from tasks.trueskill.model import RatedMatch, Rating, SkillModel
 from tasks.trueskill.truncation import vw
 
-__all__ = ["RunningRatings", "one_step_ahead"]
+__all__ = ["OrderStudy", "RunningRatings", "one_step_ahead", "ranks", "shuffled_seasons"]
 
 
 class RunningRatings:
@@ -25,7 +30,7 @@ class RunningRatings:
         played: Matches of each team so far.
     """
 
-    def __init__(self, model: Model, priors: Iterable[Rating]) -> None:
+    def __init__(self, model: SkillModel, priors: Iterable[Rating]) -> None:
         priors = list(priors)
         self.model = model
         self.mean = [rating.mean for rating in priors]
@@ -45,7 +50,7 @@ class RunningRatings:
         """
         self.observe_all(((first, second, y),))
 
-    def observe_all(self, games: Iterable[tuple[int, int, int]]) -> None:
+    def observe_all(self, matches: Iterable[tuple[int, int, int]]) -> None:
         """Takes matches in, in their order; `closed_form.moment_match` without its objects."""
         mean, variance, played, model = self.mean, self.variance, self.played, self.model
         e, h, noise, drift = (
@@ -54,7 +59,7 @@ class RunningRatings:
             model.sigma_t**2,
             model.drift**2,
         )
-        for i, j, y in games:
+        for i, j, y in matches:
             if y == 0:
                 refuse_draw(model)
             v1 = variance[i] + (drift if played[i] else 0.0)
@@ -86,17 +91,59 @@ class RunningRatings:
 
 
 def one_step_ahead(
-    running: RunningRatings, games: Sequence[Game], update: Update = moment_match
+    running: RunningRatings, matches: Sequence[RatedMatch], update: Update = moment_match
 ) -> Iterator[Chances]:
     """Predicts each match before it is taken in.
 
     Args:
         running: Beliefs before the first match; afterwards, those after the last.
-        games: The matches, in the order in which they were played.
+        matches: The matches, in the order in which they were played.
         update: How one match changes the beliefs about its two teams.
     """
-    for first, second, y in games:
+    for first, second, y in matches:
         beliefs = running.before(first), running.before(second)
         yield chances(running.model, *beliefs)
         for team, after in zip((first, second), update(running.model, *beliefs, y), strict=True):
             running.replace(team, after)
+
+
+@dataclass(frozen=True)
+class OrderStudy:
+    """The same matches in many orders.
+
+    Attributes:
+        means: Final means ``(shuffles, teams)``, in points.
+        ranks: Ranks ``(shuffles, teams)``, 1 is best.
+    """
+
+    means: Floats
+    ranks: Ints
+
+    @property
+    def spread(self) -> Ints:
+        """Places between each team's best and worst rank."""
+        return self.ranks.max(0) - self.ranks.min(0)
+
+
+def ranks(means: Iterable[float]) -> Ints:
+    """Place of each mean, 1 for the highest; equal ones in the order given."""
+    order = np.argsort(-np.asarray(list(means)), kind="stable")
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(1, len(order) + 1)
+    return place
+
+
+def shuffled_seasons(
+    model: SkillModel,
+    priors: list[Rating],
+    matches: Sequence[RatedMatch],
+    shuffles: Iterable[int],
+    generator: Generator,
+) -> OrderStudy:
+    """Filters the season once for each of ``shuffles``, in a new random order each time."""
+    means = []
+    for _ in shuffles:
+        running = RunningRatings(model, priors)
+        running.observe_all(matches[k] for k in generator.permutation(len(matches)))
+        means.append(running.mean)
+    return OrderStudy(np.array(means), np.array([ranks(row) for row in means]))

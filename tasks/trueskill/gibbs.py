@@ -9,26 +9,25 @@ never changes, so it is factorised once. Skills are drawn all together, or one a
 in the textbook, where each draw sees the others' newest values.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 from scipy.special import log_ndtr, ndtri_exp
 
 from elbolab.errors import UserError
-from tasks.trueskill.closed_form import refuse_draw
-from tasks.trueskill.model import Game, Model, Rating
+from tasks.arrays import Floats, Ints
+from tasks.trueskill.closed_form import Update, refuse_draw
+from tasks.trueskill.model import RatedMatch, Rating, SkillModel
+from tasks.trueskill.options import GibbsFilter
 
 __all__ = ["GibbsSampler", "gibbs_update", "log_likelihood", "truncated_normal"]
 
-Array = NDArray[np.float64]
 
-
-def truncated_normal(lower: Array, upper: Array, uniform: Array) -> Array:
+def truncated_normal(lower: Floats, upper: Floats, uniform: Floats) -> Floats:
     """Standard normals between bounds, by inversion of the log distribution function.
 
     The interval is mirrored to the side where Φ is small and its logarithm exact, so that bounds
@@ -54,22 +53,22 @@ class GibbsSampler:
     Args:
         model: The hyper-parameters; without drift.
         priors: One belief for each team.
-        games: The matches, in any order.
+        matches: The matches, in any order.
         in_turn: Draw one skill after the other instead of all together; mixes more slowly.
 
     Raises:
         UserError: If a draw is given to a model without draws, or the model has drift.
     """
 
-    model: Model
+    model: SkillModel
     priors: Sequence[Rating]
-    games: Sequence[Game]
+    matches: Sequence[RatedMatch]
     in_turn: bool = False
 
     def __post_init__(self) -> None:
         if self.model.drift:
             raise UserError("Gibbs sampling needs constant skills: set drift to 0, or smooth.")
-        first, second, y = np.array(self.games, dtype=int).reshape(-1, 3).T
+        first, second, y = np.array(self.matches, dtype=int).reshape(-1, 3).T
         if (y == 0).any():
             refuse_draw(self.model)
         self._sides = _sides(first, second, len(self.priors))
@@ -90,8 +89,8 @@ class GibbsSampler:
         samples: int,
         burn_in: int = 200,
         chains: int = 4,
-        watch: Callable[[range], Sequence[int] | range] = lambda steps: steps,
-    ) -> Array:
+        watch: Callable[[range], Iterable[int]] = lambda steps: steps,
+    ) -> Floats:
         """Runs independent chains, started from the prior.
 
         Args:
@@ -114,22 +113,27 @@ class GibbsSampler:
                 kept[:, step - burn_in] = skills
         return kept
 
-    def sweep(self, skills: Array, generator: Generator) -> Array:
+    def sweep(self, skills: Floats, generator: Generator) -> Floats:
         """One draw of all differences and then of all skills ``(chains, teams)``."""
         sigma_t, h = self.model.sigma_t, self.model.home_advantage
         expected = (self._sides @ skills.T).T + h
         uniform = 1 - generator.random(expected.shape)
         lower, upper = (self._lower - expected) / sigma_t, (self._upper - expected) / sigma_t
         t = expected + sigma_t * truncated_normal(lower, upper, uniform)
-        eta = self._prior_eta + (self._sides.T @ (t - h).T).T / sigma_t**2
+        eta = self._pull(t)
         noise = generator.standard_normal(skills.shape)
         return self._one_by_one(skills, eta, noise) if self.in_turn else self._jointly(eta, noise)
 
-    def _jointly(self, eta: Array, noise: Array) -> Array:
+    def _pull(self, t: Floats) -> Floats:
+        """η = Λ · mean of s | t, for every chain: what the prior and all differences say."""
+        said = (self._sides.T @ (t - self.model.home_advantage).T).T
+        return self._prior_eta + said / self.model.sigma_t**2
+
+    def _jointly(self, eta: Floats, noise: Floats) -> Floats:
         """Λ⁻¹η + L⁻ᵀz with Λ = LLᵀ, for every chain."""
         return (eta @ self._root.T + noise) @ self._root
 
-    def _one_by_one(self, skills: Array, eta: Array, noise: Array) -> Array:
+    def _one_by_one(self, skills: Floats, eta: Floats, noise: Floats) -> Floats:
         """s_i | s_others, t: precision Λ_ii, mean (η_i − Σ_{j≠i} Λ_ij s_j)/Λ_ii."""
         skills = skills.copy()
         for i, row in enumerate(self._precision):
@@ -138,34 +142,33 @@ class GibbsSampler:
         return skills
 
 
-def _sides(first: NDArray[np.int_], second: NDArray[np.int_], teams: int) -> csr_array:
+def _sides(first: Ints, second: Ints, teams: int) -> csr_array:
     rows = np.arange(len(first))
     values = np.concatenate([np.ones(len(first)), -np.ones(len(first))])
     places = (np.concatenate([rows, rows]), np.concatenate([first, second]))
     return csr_array((values, places), shape=(len(first), teams))
 
 
-def gibbs_update(
-    generator: Generator, chains: int = 100, samples: int = 100, burn_in: int = 20
-) -> Callable[[Model, Rating, Rating, int], tuple[Rating, Rating]]:
+def gibbs_update(generator: Generator, settings: GibbsFilter) -> Update:
     """A filter's update whose moments are those of Gibbs samples, with their Monte-Carlo error."""
 
-    def update(model: Model, first: Rating, second: Rating, y: int) -> tuple[Rating, Rating]:
-        still = Model(model.mu, model.sigma, model.sigma_t, model.draw_margin, model.home_advantage)
-        sampler = GibbsSampler(still, [first, second], [Game(0, 1, y)])
-        drawn = sampler.run(generator, samples, burn_in, chains).reshape(-1, 2)
+    def update(model: SkillModel, first: Rating, second: Rating, y: int) -> tuple[Rating, Rating]:
+        still = replace(model, drift=0.0)  # a single match lasts no time
+        sampler = GibbsSampler(still, [first, second], [RatedMatch(0, 1, y)])
+        skills = sampler.run(generator, settings.samples, settings.burn_in, settings.chains)
+        drawn = skills.reshape(-1, 2)
         one, two = zip(drawn.mean(0).tolist(), drawn.var(0, ddof=1).tolist(), strict=True)
         return Rating(*one), Rating(*two)
 
     return update
 
 
-def log_likelihood(model: Model, games: Sequence[Game], skills: Array) -> Array:
+def log_likelihood(model: SkillModel, matches: Sequence[RatedMatch], skills: Floats) -> Floats:
     """log p(y | s) of every match under every sample: ``(..., teams)`` → ``(..., matches)``, nats.
 
     log Φ((y·δ − ε)/σ_t) with δ = s_1 − s_2 + h, and log(Φ((ε − δ)/σ_t) − Φ((−ε − δ)/σ_t)).
     """
-    first, second, y = np.array(games, dtype=int).reshape(-1, 3).T
+    first, second, y = np.array(matches, dtype=int).reshape(-1, 3).T
     delta = (skills[..., first] - skills[..., second] + model.home_advantage) / model.sigma_t
     e = model.draw_margin / model.sigma_t
     if not e:

@@ -9,23 +9,22 @@ process classification (Rasmussen & Williams, 2006, section 3.6).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from elbolab.errors import UserError
+from tasks.arrays import Floats
 from tasks.trueskill.closed_form import refuse_draw
 from tasks.trueskill.messages import Message
-from tasks.trueskill.model import Game, Model, Rating
+from tasks.trueskill.model import RatedMatch, Rating, SkillModel
+from tasks.trueskill.options import Smoothing
 from tasks.trueskill.truncation import vw
 
 __all__ = ["JointSmoother", "match_factor"]
 
-Array = NDArray[np.float64]
 
-
-def match_factor(model: Model, cavity: Rating, y: int) -> Message:
+def match_factor(model: SkillModel, cavity: Rating, y: int) -> Message:
     """What a match says about δ, given everything else that is known of δ.
 
     Args:
@@ -49,9 +48,8 @@ class JointSmoother:
     Args:
         model: The hyper-parameters; without drift.
         priors: One belief for each team.
-        games: The matches, in any order.
-        tolerance: Sweeps end when no mean and no standard deviation moves by more, in points.
-        max_sweeps: Sweeps after which it is a mistake not to have converged.
+        matches: The matches, in any order.
+        settings: When the sweeps end.
 
     Attributes:
         mean: Means ``(teams,)`` of the skills, in points.
@@ -62,20 +60,19 @@ class JointSmoother:
         UserError: If a draw is given to a model without draws, or the model has drift.
     """
 
-    model: Model
+    model: SkillModel
     priors: Sequence[Rating]
-    games: Sequence[Game]
-    tolerance: float = 1e-6
-    max_sweeps: int = 1000
+    matches: Sequence[RatedMatch]
+    settings: Smoothing = field(default_factory=Smoothing)
 
     def __post_init__(self) -> None:
         if self.model.drift:
             raise UserError(
                 "joint smoothing needs constant skills: set drift to 0, or choose Smoothing."
             )
-        if any(game.y == 0 for game in self.games):
+        if any(match.y == 0 for match in self.matches):
             refuse_draw(self.model)
-        self.factors = [Message(0.0, 0.0) for _ in self.games]
+        self.factors = [Message(0.0, 0.0) for _ in self.matches]
         self.sweeps = 0
         self._prior_eta = np.array([rating.mean / rating.variance for rating in self.priors])
         self._prior_pi = np.diag([1 / rating.variance for rating in self.priors])
@@ -88,14 +85,14 @@ class JointSmoother:
             UserError: If the sweeps do not converge.
         """
         change = math.inf
-        while change > self.tolerance:
-            if self.sweeps >= self.max_sweeps:
+        while change > self.settings.tolerance:
+            if self.sweeps >= self.settings.max_sweeps:
                 raise UserError(
                     f"smoothing still moves by {change:.2g} points after {self.sweeps} sweeps: "
                     "raise max_sweeps or tolerance."
                 )
             before = self._summary()
-            for k in range(len(self.games)):
+            for k in range(len(self.matches)):
                 self._refine(k)
             self._rebuild()
             self.sweeps += 1
@@ -105,7 +102,7 @@ class JointSmoother:
 
     def _refine(self, k: int) -> None:
         """Takes match k out, looks at it again, and puts it back: a change of rank one."""
-        i, j, y = self.games[k]
+        i, j, y = self.matches[k]
         reach = self.covariance[:, i] - self.covariance[:, j]
         variance, mean = float(reach[i] - reach[j]), float(self.mean[i] - self.mean[j])
         old = self.factors[k]
@@ -120,15 +117,15 @@ class JointSmoother:
     def _rebuild(self) -> None:
         """The Gaussian from its factors afresh: thousands of small changes add up rounding."""
         precision, eta = self._prior_pi.copy(), self._prior_eta.copy()
-        for (i, j, _), factor in zip(self.games, self.factors, strict=True):
+        for (i, j, _), factor in zip(self.matches, self.factors, strict=True):
             precision[i, i] += factor.pi
             precision[j, j] += factor.pi
             precision[i, j] -= factor.pi
             precision[j, i] -= factor.pi
             eta[i] += factor.eta
             eta[j] -= factor.eta
-        self.covariance: Array = np.linalg.inv(precision)
-        self.mean: Array = self.covariance @ eta
+        self.covariance: Floats = np.linalg.inv(precision)
+        self.mean: Floats = self.covariance @ eta
 
-    def _summary(self) -> Array:
+    def _summary(self) -> Floats:
         return np.concatenate([self.mean, np.sqrt(np.diag(self.covariance))])

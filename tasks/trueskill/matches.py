@@ -5,16 +5,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
+from unicodedata import category
 
 from elbolab.errors import UserError
-from tasks.trueskill.model import Game
+from elbolab.files import shown
+from tasks.trueskill.model import RatedMatch
 
 __all__ = ["Draws", "Match", "Rules", "Season"]
 
 Draws = Literal["drop", "model", "refuse"]
 """What happens to drawn matches."""
 
-Score = tuple[int, int]
+Goals = tuple[int, int]
+"""Of the first team and of the second."""
+
+LONGEST_NAME = 100
+"""Letters of a team's name: what a picture has room for."""
 
 
 @dataclass(frozen=True)
@@ -31,30 +37,60 @@ class Match:
         penalties: Goals of the shoot-out alone.
 
     Raises:
-        UserError: If the date is none, or a team plays itself.
+        UserError: If the date is none, a team plays itself or has no proper name, or the goals
+            contradict each other.
     """
 
     date: str
     team1: str
     team2: str
-    goals: Score | None
+    goals: Goals | None
     time: str = ""
-    extra_time: Score | None = None
-    penalties: Score | None = None
+    extra_time: Goals | None = None
+    penalties: Goals | None = None
 
     def __post_init__(self) -> None:
-        try:
-            date.fromisoformat(self.date)
-        except ValueError as error:
+        for team in (self.team1, self.team2):
+            _check_name(team)
+        if not _is_date(self.date):
             raise UserError(
-                f"match {self.team1} – {self.team2} has the date '{self.date}': "
+                f"match {self.team1} – {self.team2} has the date '{shown(self.date)}': "
                 "write it as YYYY-MM-DD."
-            ) from error
+            )
         if self.team1 == self.team2:
             raise UserError(f"{self.team1} plays itself on {self.date}: correct one of the teams.")
+        if fault := _contradiction(self.goals, self.extra_time, self.penalties):
+            raise UserError(f"{self}: {fault}.")
 
     def __str__(self) -> str:
         return f"{self.date} {self.team1} – {self.team2}"
+
+
+def _check_name(team: str) -> None:
+    if len(team) > LONGEST_NAME:
+        raise UserError(f"the team '{shown(team)}' has more than {LONGEST_NAME} letters.")
+    if any(category(letter) in ("Cc", "Cs") for letter in team):
+        raise UserError(f"the team '{shown(team)}' has a control character in its name.")
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is YYYY-MM-DD; other ISO dates would be put in a wrong order, as text."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _contradiction(
+    goals: Goals | None, extra_time: Goals | None, penalties: Goals | None
+) -> str | None:
+    if goals is None and (extra_time or penalties):
+        return "extra time or penalties without the goals of 90 minutes"
+    if goals and extra_time and (extra_time[0] < goals[0] or extra_time[1] < goals[1]):
+        return "fewer goals after extra time than after 90 minutes, counted from the start"
+    if penalties and penalties[0] == penalties[1]:
+        return "a shoot-out cannot end level"
+    return None
 
 
 @dataclass(frozen=True)
@@ -89,9 +125,9 @@ class Season:
 
     Attributes:
         name: For titles.
-        teams: Names in alphabetical order; a `Game` holds places in it.
+        teams: Names in alphabetical order; a `RatedMatch` holds places in it.
         matches: The rated matches.
-        games: The same as indices and results.
+        rated: The same as indices and results.
         drawn: Drawn matches among all that were played.
         played: All that were played.
         unplayed: Matches without a score, left out.
@@ -101,7 +137,7 @@ class Season:
     name: str
     teams: tuple[str, ...]
     matches: list[Match]
-    games: list[Game]
+    rated: list[RatedMatch]
     drawn: int
     played: int
     unplayed: list[Match]
@@ -128,12 +164,12 @@ class Season:
             )
         teams = tuple(sorted({team for m in ordered for team in (m.team1, m.team2)}))
         place = {team: index for index, team in enumerate(teams)}
-        rated = [ordered[k] for k in kept]
-        games = [
-            Game(place[m.team1], place[m.team2], results[k])
-            for k, m in zip(kept, rated, strict=True)
+        decided = [ordered[k] for k in kept]
+        rated = [
+            RatedMatch(place[m.team1], place[m.team2], results[k])
+            for k, m in zip(kept, decided, strict=True)
         ]
-        season = cls(name, teams, rated, games, results.count(0), len(ordered), unplayed)
+        season = cls(name, teams, decided, rated, results.count(0), len(ordered), unplayed)
         season.notes += _notes(season, given != ordered, rules)
         return season
 
@@ -144,7 +180,7 @@ class Season:
 
     def appearances(self) -> list[int]:
         """Rated matches of each team."""
-        counts = Counter(team for game in self.games for team in game[:2])
+        counts = Counter(team for match in self.rated for team in match[:2])
         return [counts[index] for index in range(len(self.teams))]
 
 
@@ -162,11 +198,13 @@ def _notes(season: Season, resorted: bool, rules: Rules) -> list[str]:
         notes.append(f"{season.name}: matches were not in order of date and time; sorted.")
     if season.drawn and rules.draws == "drop":
         notes.append(f"{season.name}: {season.drawn} of {season.played} matches drawn; dropped.")
+    if again := len(season.matches) - len(set(season.matches)):
+        notes.append(f"{season.name}: {again} matches are there twice; each counts.")
     if season.unplayed:
-        shown = "; ".join(map(str, season.unplayed[:3]))
+        first = "; ".join(map(str, season.unplayed[:3]))
         more = "; …" if len(season.unplayed) > 3 else ""
         notes.append(
             f"{season.name}: skipped for want of a score, {len(season.unplayed)}, all in "
-            f"unplayed.csv: {shown}{more}"
+            f"unplayed.csv: {first}{more}"
         )
     return notes

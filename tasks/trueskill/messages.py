@@ -6,12 +6,13 @@ TrueSkill Through Time, NeurIPS 2007.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from elbolab.errors import UserError
 from tasks.trueskill.closed_form import refuse_draw
-from tasks.trueskill.model import Game, Model, Rating
+from tasks.trueskill.model import RatedMatch, Rating, SkillModel
+from tasks.trueskill.options import Smoothing
 from tasks.trueskill.truncation import vw
 
 __all__ = ["Message", "Smoother", "match_posteriors", "outcome_messages"]
@@ -46,7 +47,9 @@ class Message(NamedTuple):
 NOTHING = Message(0.0, 0.0)
 
 
-def match_posteriors(model: Model, first: Rating, second: Rating, y: int) -> tuple[Rating, Rating]:
+def match_posteriors(
+    model: SkillModel, first: Rating, second: Rating, y: int
+) -> tuple[Rating, Rating]:
     """Both skills after one match, by passing messages once around its factor graph.
 
     The graph is a tree, so this is what `closed_form.moment_match` computes, by another way.
@@ -57,7 +60,7 @@ def match_posteriors(model: Model, first: Rating, second: Rating, y: int) -> tup
 
 
 def outcome_messages(
-    model: Model, first: Message, second: Message, y: int
+    model: SkillModel, first: Message, second: Message, y: int
 ) -> tuple[Message, Message]:
     """What a match says about its two skills.
 
@@ -97,24 +100,22 @@ class Smoother:
     Args:
         model: The hyper-parameters.
         priors: One belief for each team, before its first match.
-        games: The matches, in the order in which they were played.
-        tolerance: Sweeps end when no mean and no standard deviation moves by more, in points.
-        max_sweeps: A defect of the data rather than of patience when it is reached.
+        matches: The matches, in the order in which they were played.
+        settings: When the sweeps end.
 
     Raises:
         UserError: If a draw is given to a model without draws.
     """
 
-    model: Model
+    model: SkillModel
     priors: list[Rating]
-    games: list[Game]
-    tolerance: float = 1e-6
-    max_sweeps: int = 1000
+    matches: list[RatedMatch]
+    settings: Smoothing = field(default_factory=Smoothing)
 
     def __post_init__(self) -> None:
-        if any(game.y == 0 for game in self.games):
+        if any(match.y == 0 for match in self.matches):
             refuse_draw(self.model)
-        links = range(2 * len(self.games))
+        links = range(2 * len(self.matches))
         self.forward, self.backward, self.said = ([NOTHING for _ in links] for _ in range(3))
         self.sweeps = 0
 
@@ -126,8 +127,8 @@ class Smoother:
         """
         self._sweep_forward()
         before, change = self.beliefs(), math.inf
-        while self.games and change > self.tolerance:
-            if self.sweeps >= self.max_sweeps:
+        while self.matches and change > self.settings.tolerance:
+            if self.sweeps >= self.settings.max_sweeps:
                 raise UserError(
                     f"smoothing still moves by {change:.2g} points after {self.sweeps} sweeps: "
                     "raise max_sweeps or tolerance."
@@ -146,15 +147,15 @@ class Smoother:
 
     def _latest(self, beliefs: list[Rating]) -> list[Rating]:
         latest = list(self.priors)
-        for k, game in enumerate(self.games):
-            latest[game.first], latest[game.second] = beliefs[2 * k], beliefs[2 * k + 1]
+        for k, match in enumerate(self.matches):
+            latest[match.first], latest[match.second] = beliefs[2 * k], beliefs[2 * k + 1]
         return latest
 
     def _sweep_forward(self) -> None:
         self.sweeps += 1
         drift = self.model.drift**2
         arriving = [Message.of(rating) for rating in self.priors]
-        for k, (i, j, _) in enumerate(self.games):
+        for k, (i, j, _) in enumerate(self.matches):
             self.forward[2 * k], self.forward[2 * k + 1] = arriving[i], arriving[j]
             self._listen(k)
             for link, team in ((2 * k, i), (2 * k + 1, j)):
@@ -163,8 +164,8 @@ class Smoother:
     def _sweep_backward(self) -> None:
         drift = self.model.drift**2
         arriving = [NOTHING for _ in self.priors]
-        for k in reversed(range(len(self.games))):
-            i, j, _ = self.games[k]
+        for k in reversed(range(len(self.matches))):
+            i, j, _ = self.matches[k]
             self.backward[2 * k], self.backward[2 * k + 1] = arriving[i], arriving[j]
             self._listen(k)
             for link, team in ((2 * k, i), (2 * k + 1, j)):
@@ -173,7 +174,7 @@ class Smoother:
     def _listen(self, k: int) -> None:
         a, b = 2 * k, 2 * k + 1
         first, second = (self.forward[link].times(self.backward[link]) for link in (a, b))
-        self.said[a], self.said[b] = outcome_messages(self.model, first, second, self.games[k].y)
+        self.said[a], self.said[b] = outcome_messages(self.model, first, second, self.matches[k].y)
 
 
 def _distance(one: Rating, two: Rating) -> float:

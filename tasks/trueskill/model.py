@@ -1,4 +1,4 @@
-"""The model's hyper-parameters and its two elementary quantities: a rating and a game.
+"""The model's hyper-parameters and its two elementary quantities: a rating and a result.
 
     s_i ~ N(μ_i, σ_i²)        skill of team i
     t | s_1, s_2 ~ N(s_1 − s_2 + h, σ_t²)
@@ -12,15 +12,19 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from elbolab.checks import check_in
 from elbolab.errors import UserError
 
-__all__ = ["MU", "SIGMA", "Game", "Model", "Rating", "check_rating"]
+__all__ = ["MU", "SIGMA", "RatedMatch", "Rating", "SkillModel"]
 
 MU = 25.0
 """Mean skill before the first match, in points; Herbrich et al. (2006)."""
 
 SIGMA = MU / 3
 """Standard deviation of skill before the first match, in points; Herbrich et al. (2006)."""
+
+LARGEST_RATIO = 1e5
+"""By which points may differ from σ_t; from 10⁶ on, differences of floats lose their digits."""
 
 
 class Rating(NamedTuple):
@@ -35,7 +39,7 @@ class Rating(NamedTuple):
         return math.sqrt(self.variance)
 
 
-class Game(NamedTuple):
+class RatedMatch(NamedTuple):
     """One match: the indices of both teams and ``y``, +1 if the first won, −1 if it lost, 0."""
 
     first: int
@@ -44,7 +48,7 @@ class Game(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
+class SkillModel:
     """Hyper-parameters, all in points.
 
     Args:
@@ -68,31 +72,38 @@ class Model:
     drift: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not math.isfinite(value):
-                raise UserError(f"{name} must be a finite number, got {value}.")
-        for name in ("sigma", "sigma_t"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"{name} must be positive, got {getattr(self, name)}.")
-        for name in ("draw_margin", "drift"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must not be negative, got {getattr(self, name)}.")
+        check_in("(0, inf)", sigma=self.sigma)
+        check_in("[1e-6, 1e6]", sigma_t=self.sigma_t)
+        check_in("[0, inf)", draw_margin=self.draw_margin, drift=self.drift)
+        self._check_sizes(**{name: size for name, size in vars(self).items() if name != "sigma_t"})
+        self._check_spread(sigma=self.sigma)
 
     @property
     def prior(self) -> Rating:
         """The belief about a team that has not played yet."""
         return Rating(self.mu, self.sigma**2)
 
+    def stated(self, mean: float, std: float, team: str) -> Rating:
+        """The belief N(mean, std²) that a person states about a team.
 
-def check_rating(mean: float, std: float, team: str) -> Rating:
-    """The belief N(mean, std²) about a team.
+        Raises:
+            UserError: If it is none.
+        """
+        spread = {f"standard deviation of {team}'s prior": std}
+        check_in("(0, inf)", **spread)
+        self._check_sizes(**{f"mean of {team}'s prior": mean}, **spread)
+        self._check_spread(**spread)
+        return Rating(float(mean), float(std) ** 2)
 
-    Raises:
-        UserError: If it is none.
-    """
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-        raise UserError(
-            f"prior of {team} must be a finite mean and a positive standard deviation, "
-            f"got {mean} and {std}."
-        )
-    return Rating(float(mean), float(std) ** 2)
+    def _check_sizes(self, **points: float) -> None:
+        check_in("(-inf, inf)", **points)
+        for name, size in points.items():
+            if abs(size) > LARGEST_RATIO * self.sigma_t:
+                limit = f"{LARGEST_RATIO:,.0f} times sigma_t ({self.sigma_t:g})"
+                raise UserError(f"{name} must be at most {limit}, got {size}.")
+
+    def _check_spread(self, **spread: float) -> None:
+        for name, size in spread.items():
+            if size * LARGEST_RATIO < self.sigma_t:
+                limit = f"sigma_t ({self.sigma_t:g}) / {LARGEST_RATIO:,.0f}"
+                raise UserError(f"{name} must be at least {limit}, got {size}.")

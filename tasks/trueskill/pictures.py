@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from elbolab.pictures import new_figure
+from elbolab.pictures import new_figure, plain_text
+from tasks.arrays import Floats
 from tasks.trueskill.evaluation import FIRST, Calibration, Forecast
+from tasks.trueskill.filtering import OrderStudy, ranks
 from tasks.trueskill.model import Rating
-from tasks.trueskill.order import OrderStudy, ranks
 
 __all__ = [
     "calibration_picture",
@@ -23,6 +23,9 @@ __all__ = [
 
 SMALL = 8
 """Size of names and legends, in points of type."""
+
+TEAMS_SHOWN = 200
+"""Rows of a picture with a row for each team: the best of them."""
 
 
 def _rows(count: int, title: str, width: float = 6.0) -> tuple[Figure, Axes]:
@@ -43,10 +46,11 @@ def ranking_picture(teams: Sequence[str], ratings: Sequence[Rating], title: str)
         ratings: Their beliefs.
         title: Above the axes.
     """
-    figure, axes = _rows(len(teams), title)
+    teams, ratings = teams[:TEAMS_SHOWN], ratings[:TEAMS_SHOWN]
+    figure, axes = _rows(len(teams), plain_text(title))
     means, stds = [r.mean for r in ratings], [r.std for r in ratings]
     axes.errorbar(means, range(len(teams)), xerr=stds, fmt="o", markersize=4, capsize=2)
-    names = [f"{place}. {team}" for place, team in enumerate(teams, 1)]
+    names = [f"{place}. {plain_text(team)}" for place, team in enumerate(teams, 1)]
     axes.set_yticks(range(len(teams)), names, fontsize=SMALL)
     axes.set_xlabel("skill, mean ± 1 standard deviation (points)")
     return figure
@@ -55,7 +59,7 @@ def ranking_picture(teams: Sequence[str], ratings: Sequence[Rating], title: str)
 def order_picture(teams: Sequence[str], means: Sequence[float], study: OrderStudy) -> Figure:
     """Ranks of each team over all shuffled seasons, beside its rank in the order played."""
     played = ranks(means)
-    order: list[int] = np.argsort(played).tolist()
+    order: list[int] = np.argsort(played)[:TEAMS_SHOWN].tolist()
     count = len(study.ranks)
     figure, axes = _rows(len(teams), f"Filtering the same matches in {count} random orders")
     axes.boxplot(
@@ -70,7 +74,7 @@ def order_picture(teams: Sequence[str], means: Sequence[float], study: OrderStud
     axes.plot(played[order], range(len(order)), "D", color="C1", markersize=4, label="as played")
     axes.plot([], [], color="C0", linewidth=2, label="median of shuffles")
     axes.plot([], [], color="black", linewidth=1, label="box: middle half, whiskers: all")
-    axes.set_yticks(range(len(order)), [teams[i] for i in order], fontsize=SMALL)
+    axes.set_yticks(range(len(order)), [plain_text(teams[i]) for i in order], fontsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("rank (1 is best)")
     axes.legend(fontsize=SMALL, loc="lower left")
@@ -118,14 +122,14 @@ def prediction_rate_picture(
     return figure
 
 
-def calibration_picture(found: Calibration, forecast: Forecast) -> Figure:
+def calibration_picture(bins: Calibration, forecast: Forecast) -> Figure:
     """What was predicted against what happened, with 95 % intervals and the count of each bin."""
     figure = new_figure(5, 5.4)
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], ":", color="grey", label="perfect")
-    errors = [found.observed - found.low, found.high - found.observed]
+    errors = [bins.observed - bins.low, bins.high - bins.observed]
     top.errorbar(
-        found.predicted, found.observed, yerr=errors, fmt="o", capsize=3, label="with 95 % interval"
+        bins.predicted, bins.observed, yerr=errors, fmt="o", capsize=3, label="with 95 % interval"
     )
     top.set_ylim(-0.03, 1.03)
     top.set_ylabel("share that happened")
@@ -133,14 +137,14 @@ def calibration_picture(found: Calibration, forecast: Forecast) -> Figure:
     top.set_title(f"Calibration of one-step-ahead predictions: {what}", fontsize=10)
     top.legend(fontsize=SMALL, loc="lower right")
     top.grid(alpha=0.3)
-    below.bar(found.predicted, found.count, width=0.04)
+    below.bar(bins.predicted, bins.count, width=0.04)
     below.set_ylabel("count")
     below.set_xlabel("predicted probability")
     return figure
 
 
-def truth_picture(truth: NDArray[np.float64], ratings: Sequence[Rating], covered: float) -> Figure:
-    """Known skills of a simulated league against what was found, with 95 % intervals."""
+def truth_picture(truth: Floats, ratings: Sequence[Rating], covered: float) -> Figure:
+    """Known skills of a simulated league against what was inferred, with 95 % intervals."""
     figure = new_figure(5, 5)
     axes = figure.add_subplot()
     means, stds = np.array([r.mean for r in ratings]), np.array([r.std for r in ratings])

@@ -1,21 +1,27 @@
 """Match files: openfootball's JSON, and CSV."""
 
-import csv
-import json
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Any
 
-from elbolab.errors import UserError, did_you_mean
-from tasks.trueskill.matches import Match, Score
+from elbolab.csv_tables import TableRow, parse_table
+from elbolab.errors import UserError
+from elbolab.files import one_line, parse_json, read_text, shown
+from tasks.trueskill.matches import Goals, Match
 
-__all__ = ["parse_csv", "parse_json", "read_matches"]
+__all__ = ["matches_of_csv", "matches_of_json", "read_matches"]
 
 COLUMNS = ("date", "team1", "team2", "goals1", "goals2")
 """What a CSV must have."""
 
 OPTIONAL = ("time", "extra1", "extra2", "penalties1", "penalties2")
 """What it may have: kick-off, goals after extra time, goals of a shoot-out."""
+
+LARGEST_SCORE = 999
+"""Beyond it a number of goals is taken for a slip."""
+
+KICK_OFF = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?![0-9])")
+"""How a time begins; a time zone may follow."""
 
 
 def read_matches(path: Path) -> list[Match]:
@@ -24,19 +30,14 @@ def read_matches(path: Path) -> list[Match]:
     Raises:
         UserError: If there is no such file, or it is no match file.
     """
-    readers = {".json": parse_json, ".csv": parse_csv}
-    if path.suffix.lower() not in readers:
-        raise UserError(f"{path} is neither .json (openfootball's) nor .csv.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text in UTF-8: {error.reason}.") from error
-    return readers[path.suffix.lower()](text, str(path))
+    readers = {".json": matches_of_json, ".csv": matches_of_csv}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{one_line(path)} is neither .json (openfootball's) nor .csv.")
+    return reader(read_text(path), one_line(path))
 
 
-def parse_json(text: str, source: str) -> list[Match]:
+def matches_of_json(text: str, source: str) -> list[Match]:
     """Reads openfootball's football.json.
 
     Args:
@@ -47,39 +48,45 @@ def parse_json(text: str, source: str) -> list[Match]:
     Raises:
         UserError: If it is something else.
     """
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{source} is no JSON: {error}.") from error
-    matches = content.get("matches") if isinstance(content, dict) else None
-    if not isinstance(matches, list):
+    content = parse_json(text, source)
+    entries = content.get("matches") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
         raise UserError(f"{source} has no list 'matches', as openfootball's files have.")
-    return [_from_json(match, f"{source}, match {n}") for n, match in enumerate(matches, 1)]
+    return [_from_json(entry, f"{source}, match {n}") for n, entry in enumerate(entries, 1)]
 
 
 def _from_json(entry: Any, where: str) -> Match:
     fields = entry if isinstance(entry, dict) else {}
     for key in ("date", "team1", "team2"):
         if not isinstance(fields.get(key), str) or not fields[key].strip():
-            raise UserError(f"{where}: '{key}' must be text, got {fields.get(key)!r}.")
-    score = fields.get("score") or {}
+            raise UserError(f"{where}: '{key}' must be text, got {shown(repr(fields.get(key)))}.")
+    score = fields.get("score")
     if not isinstance(score, dict):
-        score = {"ft": score}  # a few of openfootball's files hold the final score alone
-    ft, et, p = (_pair(score.get(key), f"{where}: score '{key}'") for key in ("ft", "et", "p"))
-    date, one, two = (fields[key].strip() for key in ("date", "team1", "team2"))
-    return Match(date, one, two, ft, str(fields.get("time") or ""), et, p)
+        score = {"ft": score or None}  # a few of openfootball's files hold the final score alone
+    goals, extra, penalties = (
+        _pair(score.get(key), f"{where}: score '{key}'") for key in ("ft", "et", "p")
+    )
+    time = fields.get("time") or ""
+    if not isinstance(time, str):
+        raise UserError(f"{where}: 'time' must be text, got {shown(repr(time))}.")
+    date, one, two = (fields[key] for key in ("date", "team1", "team2"))
+    return _match(where, date, one, two, goals, time, extra, penalties)
 
 
-def _pair(value: Any, where: str) -> Score | None:
+def _pair(value: Any, where: str) -> Goals | None:
     if value is None:
         return None
-    whole = isinstance(value, list) and all(type(x) is int and x >= 0 for x in value)
-    if not whole or len(value) != 2:
-        raise UserError(f"{where} must be two whole numbers, got {value!r}.")
+    if not (isinstance(value, list) and len(value) == 2 and all(map(_is_score, value))):
+        limit = f"two whole numbers from 0 to {LARGEST_SCORE}"
+        raise UserError(f"{where} must be {limit}, got {shown(repr(value))}.")
     return value[0], value[1]
 
 
-def parse_csv(text: str, source: str) -> list[Match]:
+def _is_score(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SCORE
+
+
+def matches_of_csv(text: str, source: str) -> list[Match]:
     """Reads a table with a header line; `COLUMNS` must be there, `OPTIONAL` may.
 
     Args:
@@ -87,36 +94,50 @@ def parse_csv(text: str, source: str) -> list[Match]:
         source: What errors call it.
 
     Raises:
-        UserError: If a column is missing, or a value is no number.
+        UserError: If it is no such table, or a value is not what its column says.
     """
-    rows = csv.DictReader(text.splitlines())
-    names = [name.strip() for name in rows.fieldnames or []]
-    rows.fieldnames = names
-    known = (*COLUMNS, *OPTIONAL)
-    for column in COLUMNS:
-        if column not in names:
-            strange = next((name for name in names if name not in known), "")
-            hint = f" Is '{strange}' meant?" if did_you_mean(strange, [column]) else ""
-            raise UserError(f"{source} has no column '{column}'.{hint}")
-    return [_from_row(row, f"{source}, line {rows.line_num}") for row in rows]
+    return [_from_row(row) for row in parse_table(text, source, COLUMNS, OPTIONAL)]
 
 
-def _from_row(row: Mapping[str, str | None], where: str) -> Match:
-    cells = {key: (row.get(key) or "").strip() for key in (*COLUMNS, *OPTIONAL)}
-    for key in ("date", "team1", "team2"):
-        if not cells[key]:
-            raise UserError(f"{where}: '{key}' is empty.")
-    goals, extra, penalties = (
-        _numbers(cells[f"{key}1"], cells[f"{key}2"], f"{where}: {key}")
-        for key in ("goals", "extra", "penalties")
-    )
-    date, one, two = cells["date"], cells["team1"], cells["team2"]
-    return Match(date, one, two, goals, cells["time"], extra, penalties)
+def _from_row(row: TableRow) -> Match:
+    goals, extra, penalties = (_numbers(row, key) for key in ("goals", "extra", "penalties"))
+    date, one, two = (row.text(column) for column in ("date", "team1", "team2"))
+    time = row.cells.get("time", "")
+    return _match(f"{row.source}, line {row.line}", date, one, two, goals, time, extra, penalties)
 
 
-def _numbers(one: str, two: str, where: str) -> Score | None:
-    if not one and not two:
+def _numbers(row: TableRow, key: str) -> Goals | None:
+    columns = f"{key}1", f"{key}2"
+    if not any(row.cells.get(column) for column in columns):
         return None
-    if not (one.isdecimal() and two.isdecimal()):
-        raise UserError(f"{where} must be two whole numbers, got '{one}' and '{two}'.")
-    return int(one), int(two)
+    one, two = (row.whole(column, LARGEST_SCORE) for column in columns)
+    return one, two
+
+
+def _match(
+    where: str,
+    date: str,
+    one: str,
+    two: str,
+    goals: Goals | None,
+    time: str,
+    extra: Goals | None,
+    penalties: Goals | None,
+) -> Match:
+    """The match, with what is wrong about it told with its place in the file."""
+    try:
+        first, second = (" ".join(name.split()) for name in (one, two))
+        kick_off = _kick_off(time.strip())
+        return Match(date.strip(), first, second, goals, kick_off, extra, penalties)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _kick_off(time: str) -> str:
+    """HH:MM, by which matches of a day are put in order."""
+    if not time:
+        return ""
+    parts = KICK_OFF.match(time)
+    if parts is None:
+        raise UserError(f"the time '{shown(time)}' must begin with HH:MM, such as 20:45.")
+    return f"{parts[1]:0>2}:{parts[2]}"

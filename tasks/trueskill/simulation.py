@@ -1,56 +1,31 @@
-"""A league whose true skills are known, to see how well they are found again."""
+"""Leagues whose true skills are known, to see how well they are recovered."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
-from elbolab.errors import UserError
-from tasks.trueskill.matches import Match
-from tasks.trueskill.model import Model
+import numpy as np
+from numpy.random import Generator
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
+from tasks.base import TaskContext
+from tasks.trueskill.filtering import RunningRatings, one_step_ahead
+from tasks.trueskill.inference import MatchHistory, infer, update_rule
+from tasks.trueskill.matches import Match, Season
+from tasks.trueskill.model import Rating, SkillModel
+from tasks.trueskill.options import League, TrueSkillOptions
 
-__all__ = ["League", "simulate"]
+__all__ = ["further_coverage", "interval_coverage", "simulate_league"]
 
 OPENING = date(2000, 1, 1)
 """Day of the first round."""
 
 GOALS = {1: (1, 0), 0: (0, 0), -1: (0, 1)}
 
-
-@dataclass(frozen=True)
-class League:
-    """Everyone against everyone, at home and away in turn.
-
-    Args:
-        teams: How many; an even number, at least 2.
-        rounds: How often each pair meets; 2 makes 380 matches of 20 teams.
-        draw_rate: Share of draws among equal teams, in [0, 1).
-        repeats: Leagues of this kind over which it is counted how often the 95 % intervals cover
-            the true skill; all but the first are for that alone.
-
-    Raises:
-        UserError: If a value is impossible.
-    """
-
-    teams: int = 20
-    rounds: int = 2
-    draw_rate: float = 0.0
-    repeats: int = 1
-
-    def __post_init__(self) -> None:
-        if self.teams < 2 or self.teams % 2:
-            raise UserError(f"league.teams must be even and at least 2, got {self.teams}.")
-        for name in ("rounds", "repeats"):
-            if getattr(self, name) < 1:
-                raise UserError(f"league.{name} must be at least 1, got {getattr(self, name)}.")
-        if not 0 <= self.draw_rate < 1:
-            raise UserError(f"league.draw_rate must lie in [0, 1), got {self.draw_rate}.")
+INTERVAL = 1.96
+"""Standard deviations on either side of the mean that hold 95 % of a Gaussian."""
 
 
-def simulate(
-    league: League, model: Model, generator: "Generator"
+def simulate_league(
+    league: League, model: SkillModel, generator: Generator
 ) -> tuple[list[Match], dict[str, float]]:
     """Draws skills from the prior, and results from the model.
 
@@ -86,3 +61,35 @@ def _schedule(league: League) -> list[list[tuple[int, int]]]:
             days.append([(b, a) if swap else (a, b) for a, b in pairs])
             circle = [circle[0], circle[-1], *circle[1:-1]]
     return days
+
+
+def interval_coverage(truth: Iterable[float], ratings: Iterable[Rating]) -> float:
+    """Share of true skills, in points, within `INTERVAL` standard deviations of the mean."""
+    pairs = zip(truth, ratings, strict=True)
+    return float(np.mean([abs(skill - r.mean) <= INTERVAL * r.std for skill, r in pairs]))
+
+
+def further_coverage(
+    options: TrueSkillOptions, model: SkillModel, context: TaskContext
+) -> list[float]:
+    """The coverage of every league but the first, each simulated and inferred afresh."""
+    steps = context.progress(range(1, options.league.repeats), description="leagues")
+    return [_one_league(options, model, number, context.generator) for number in steps]
+
+
+def _one_league(
+    options: TrueSkillOptions,
+    model: SkillModel,
+    number: int,
+    stream: Callable[[str, int], Generator],
+) -> float:
+    matches, truth = simulate_league(options.league, model, stream("league", number))
+    season = Season.of("simulated", matches, options.rules)
+    generator = stream("inference", number)
+    priors = [model.prior] * len(season.teams)
+    running = RunningRatings(model, priors)
+    for _ in one_step_ahead(running, season.rated, update_rule(options.inference, generator)):
+        pass
+    history = MatchHistory(model, priors, season.rated, running.ratings, generator)
+    ratings = infer(options.inference, history).ratings
+    return interval_coverage((truth[team] for team in season.teams), ratings)

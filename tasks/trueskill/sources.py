@@ -1,17 +1,16 @@
 """Where matches come from by name: embedded, or openfootball's public repositories."""
 
 import os
-import re
-from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
-from urllib.request import urlopen
 
 from elbolab.cache import cache_folder
+from elbolab.downloads import download
 from elbolab.errors import UserError, did_you_mean
+from elbolab.files import decode_text, shown
 from elbolab.run_directory import write_atomically
 from tasks.trueskill.matches import Match
-from tasks.trueskill.readers import parse_csv, parse_json, read_matches
+from tasks.trueskill.readers import matches_of_csv, matches_of_json, read_matches
 
 __all__ = ["EMBEDDED", "LEAGUES", "find_matches", "openfootball_url"]
 
@@ -41,8 +40,8 @@ FIRST_SEASON, LAST_SEASON = 2010, 2040
 
 WORLD_CUPS = (1930, 1934, 1938, *range(1950, 2027, 4))
 
-TIMEOUT = 30
-"""Seconds to wait for an answer."""
+LARGEST_SEASON = 16 * 2**20
+"""Bytes that a season may have; the largest so far have a tenth of a MiB."""
 
 
 def find_matches(name: str) -> list[Match]:
@@ -57,14 +56,14 @@ def find_matches(name: str) -> list[Match]:
     """
     if name in EMBEDDED:
         text = files("tasks.trueskill").joinpath(f"data/{name}.csv").read_text(encoding="utf-8")
-        return parse_csv(text, name)
-    if Path(name).suffix.lower() in (".json", ".csv") or os.sep in name or Path(name).exists():
+        return matches_of_csv(text, name)
+    if "://" in name:
+        raise UserError(f"'{shown(name)}' is an address: download the file and name it.")
+    if Path(name).suffix.lower() in (".json", ".csv") or os.sep in name or os.path.exists(name):
         return read_matches(Path(name))
     url = openfootball_url(name)
     path = cache_folder("openfootball") / f"{name}.json"
-    if not path.exists():
-        _download(url, path, name)
-    return read_matches(path)
+    return _read_kept(path) if path.exists() else _download_season(url, path, name)
 
 
 def openfootball_url(name: str) -> str:
@@ -78,7 +77,7 @@ def openfootball_url(name: str) -> str:
         same_start = [known for known in urls if known[:-2] == name[:-2]]
         hint = did_you_mean(name, same_start) or did_you_mean(name, [*EMBEDDED, *urls])
         raise UserError(
-            f"no file or season '{name}'.{hint} Seasons are called like serie-a-2018-19 and "
+            f"no file or season '{shown(name)}'.{hint} Seasons are called like serie-a-2018-19 and "
             f"worldcup-2022; leagues are {', '.join(LEAGUES)}."
         )
     return urls[name]
@@ -95,16 +94,28 @@ def _known_seasons() -> dict[str, str]:
     return league | cups
 
 
-def _download(url: str, path: Path, name: str) -> None:
+def _read_kept(path: Path) -> list[Match]:
+    try:
+        return read_matches(path)
+    except UserError as error:
+        raise UserError(f"{error} Delete this download to have it fetched again.") from error
+
+
+def _download_season(url: str, path: Path, name: str) -> list[Match]:
     """Fetches a season; what is no match file is never kept."""
     try:
-        with urlopen(url, timeout=TIMEOUT) as answer:
-            content: bytes = answer.read()
-    except (OSError, HTTPException) as error:
-        reason = re.sub(r"[<>]", "", str(getattr(error, "reason", error))) or "no answer"
+        content = download(url, LARGEST_SEASON)
+    except UserError as error:
         raise UserError(
-            f"cannot download {name} from {url} ({reason}): give --matches the file itself, "
+            f"cannot download {name} from {url}: {error}. Give --matches the file itself, "
             f"or save it as {path}."
         ) from error
-    parse_json(content.decode("utf-8", errors="replace"), url)
-    write_atomically(path, content)
+    matches = matches_of_json(decode_text(content, url), url)
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(
+            f"cannot keep {name} as {path}: {error.strerror}. Set XDG_CACHE_HOME to a folder "
+            "that can be written to."
+        ) from error
+    return matches

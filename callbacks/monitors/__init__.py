@@ -1,0 +1,1 @@
+"""Exact figures of a stage: what a configuration names to get numbers."""

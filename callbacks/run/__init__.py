@@ -1,0 +1,1 @@
+"""What every command adds by itself: checkpoints, resume, the record of a run, predictions."""
