@@ -16,6 +16,7 @@ from elbolab.checks import check_seed
 from elbolab.command_line import instantiate, parse
 from elbolab.errors import UserError, did_you_mean
 from elbolab.files import shown
+from elbolab.provenance import Provenance
 from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import Task, TaskContext, TaskResult
@@ -114,7 +115,8 @@ def _run(name: str, task_class: type[Task], options: list[str]) -> int:
     try:
         with _terminable(), _claimed(name, config.run_dir, complete) as run:
             print(f"Run directory: {run.path}")
-            result = _execute(name, task, TaskContext(config.seed, run))
+            with _recorded(run, ["task", name, *options], config.seed):
+                result = _execute(name, task, TaskContext(config.seed, run))
     except MemoryError as error:
         reason = shown(str(error)) if str(error) else "none is left"
         raise UserError(
@@ -149,6 +151,21 @@ def _terminable() -> Iterator[None]:
 
 def _terminate(*_: object) -> NoReturn:
     raise _Terminated
+
+
+@contextmanager
+def _recorded(run: RunDirectory, words: list[str], seed: int) -> Iterator[None]:
+    """Keeps what made the run, unless the task fails before it wrote anything."""
+    entry, outcome = Provenance(run, words, at_once=False, seed=seed), "failed"
+    try:
+        yield
+        outcome = "finished"
+    except KeyboardInterrupt:
+        outcome = "stopped"
+        raise
+    finally:
+        if list(run.path.iterdir()) != [run.config]:
+            entry.end(outcome)
 
 
 def _execute(name: str, task: Task, context: TaskContext) -> TaskResult:

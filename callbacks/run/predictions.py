@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
 from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
@@ -19,10 +21,25 @@ from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.score import check_guidance
 
-__all__ = ["PredictionWriter"]
+__all__ = ["PredictionWriter", "add_prediction_options"]
 
 SHOWN = 12
 """Reconstructions in the picture; the array holds them all."""
+
+
+def add_prediction_options(parser: ArgumentParser) -> None:
+    """Adds the options of ``predict`` to its parser."""
+    parser.add_argument("--num_samples", type=PositiveInt, default=64, help="Samples to draw.")
+    parser.add_argument(
+        "--labels",
+        type=int | list[int] | None,
+        help="Labels of the samples, such as 7 or [3,8]: for models with labels, all by default.",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=float | None,
+        help="How strongly samples keep to their labels; by default as the model has it.",
+    )
 
 
 class PredictionWriter(Callback):
