@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import tempfile
+import warnings
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -32,6 +33,7 @@ from elbolab.own_arrays import checked_images, checked_points, scaled
 from elbolab.parser_errors import explain
 from elbolab.run_directory import RunDirectory
 from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.stored_options import check_names, name_classes
 
 __all__ = ["ask_examples", "ask_samples", "build_data", "build_model", "check_again"]
 
@@ -69,7 +71,7 @@ def build_model(path: Path, config: Mapping[str, Any], device: str) -> Lightning
             f"now: {_one_line(error)}"
         ) from error
     try:
-        return model.eval().requires_grad_(False).to(device)
+        return model.eval().to(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"no device {device}: {_one_line(error)}") from error
 
@@ -78,6 +80,8 @@ def _model_class(
     path: Path, saved: Mapping[str, Any], config: Mapping[str, Any]
 ) -> type[LightningModule]:
     options = saved.get("hyper_parameters", {})
+    name_classes(config.get("model"))  # what the run's own configuration names may be imported
+    check_names(options, f"checkpoint {path}")
     name = options.get("_class_path") or (config.get("model") or {}).get("class_path")
     if not isinstance(name, str):
         raise UserError(
@@ -143,19 +147,26 @@ def check_again(
     with tempfile.TemporaryDirectory(prefix="elbolab-") as folder:
         typed = ["test", "--config", str(run.config), "--ckpt_path", str(checkpoint)]
         typed += ["--run_dir", str(Path(folder) / "run"), "--trainer.enable_progress_bar", "false"]
-        with isolate_rng(), redirect_stdout(StringIO()), _without_announcements():
+        with _undisturbed():
             lightning_cli.run([*typed, *_typed(options)])
         return RunDirectory(Path(folder) / "run").read_metrics()
 
 
 @contextmanager
-def _without_announcements() -> Iterator[None]:
-    before = logging.root.manager.disable
+def _undisturbed() -> Iterator[None]:
+    """Leaves noise, warnings, logging and arithmetic of the process as they were; says nothing."""
+    disabled, flushed = logging.root.manager.disable, _flushes_denormals()
     logging.disable(logging.INFO)
     try:
-        yield
+        with isolate_rng(), redirect_stdout(StringIO()), warnings.catch_warnings():
+            yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled)
+        torch.set_flush_denormal(flushed)
+
+
+def _flushes_denormals() -> bool:
+    return not (torch.full((1,), torch.finfo(torch.float64).tiny, dtype=torch.float64) / 2).any()
 
 
 def _typed(options: Mapping[str, Any], prefix: str = "--") -> Iterator[str]:

@@ -1,5 +1,6 @@
 """``elbolab.load``: every family and every task in a few lines, and its figures checked."""
 
+import ast
 import subprocess
 import sys
 
@@ -54,7 +55,7 @@ def test_nice_is_exact(tiny_runs):
     likelihood = run.log_likelihood(images, batch_size=11)
     assert likelihood.mean() == pytest.approx(run.test()["test/log_likelihood"], rel=1e-6)
     y = torch.from_numpy(images[:1]) * 255 / 256
-    z, log_det = run.model(y)
+    log_det = run.model(y)[1].detach()
     jacobian = torch.autograd.functional.jacobian(lambda v: run.model(v)[0], y).reshape(784, 784)
     assert float(log_det) == pytest.approx(float(torch.linalg.slogdet(jacobian)[1]), abs=1e-2)
 
@@ -160,6 +161,29 @@ def test_asking_changes_no_state_of_the_process(tiny_runs):
     run.sample(3)
     run.elbo(np.zeros((2, 28, 28)))
     torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_one_test_leaves_arithmetic_as_it_was(tiny_runs):
+    run = elbolab.load(tiny_runs["classifier"])
+    smallest = torch.full((1,), torch.finfo(torch.float32).tiny)
+    for flushed in (False, True):
+        torch.set_flush_denormal(flushed)
+        run.test()
+        assert bool((smallest / 2).any()) != flushed
+
+
+def test_type_checkers_know_the_names():
+    stub = ast.parse((ROOT / "elbolab/__init__.pyi").read_text())
+    homes = {
+        alias.asname: node.module
+        for node in ast.walk(stub)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes == elbolab.HOMES
+    assert {*homes} <= {*dir(elbolab)}
+    with pytest.raises(AttributeError, match="no attribute 'Loader'"):
+        elbolab.Loader  # noqa: B018
 
 
 def test_options_of_a_test_may_be_others(tiny_runs):

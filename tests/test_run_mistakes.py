@@ -102,6 +102,10 @@ def vae(tiny_runs, tmp_path):
     return tiny_runs.copy("vae", tmp_path / "vae")
 
 
+def load_model(run):
+    return elbolab.load(run).model
+
+
 def change(run, edit):
     """Edits a run's checkpoint."""
     path = run / "checkpoints/best.ckpt"
@@ -147,7 +151,15 @@ def test_data_of_a_class_that_is_gone(vae, name):
 )
 def test_a_model_of_a_class_that_is_gone(vae, name):
     change(vae, lambda saved: saved["hyper_parameters"].update(_class_path=name))
-    assert name.rpartition(".")[2] in refused(lambda: elbolab.load(vae).model)
+    assert name.rpartition(".")[2] in refused(lambda: load_model(vae))
+
+
+def test_nothing_is_imported_for_a_checkpoint(vae, monkeypatch):
+    (vae.parent / "strange.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(vae.parent)
+    foreign = {"class_path": "strange.Thing"}
+    change(vae, lambda saved: saved["hyper_parameters"].update(activation=foreign))
+    assert "names strange.Thing, which is no class of this" in refused(lambda: load_model(vae))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +174,7 @@ def test_a_model_of_a_class_that_is_gone(vae, name):
 )
 def test_a_checkpoint_of_an_older_version(vae, edit, words):
     change(vae, edit)
-    assert words in refused(lambda: elbolab.load(vae).model)
+    assert words in refused(lambda: load_model(vae))
 
 
 def test_a_model_that_was_fitted_in_python(vae):
@@ -176,9 +188,9 @@ def test_a_model_that_was_fitted_in_python(vae):
 def test_files_that_are_damaged(vae):
     best = vae / "checkpoints/best.ckpt"
     best.write_bytes(best.read_bytes()[:1000])
-    assert "best.ckpt is damaged" in refused(lambda: elbolab.load(vae).model)
+    assert "best.ckpt is damaged" in refused(lambda: load_model(vae))
     best.unlink()
-    assert "checkpoint='last'" in refused(lambda: elbolab.load(vae).model)
+    assert "checkpoint='last'" in refused(lambda: load_model(vae))
     (vae / "config.yaml").write_text("model: [")
     assert "config.yaml is damaged" in refused(lambda: elbolab.load(vae).data)
     assert elbolab.load(vae, checkpoint="last").model.latent_dim == 4
