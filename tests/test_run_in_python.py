@@ -1,6 +1,7 @@
 """``elbolab.load``: every family and every task in a few lines, and its figures checked."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -207,3 +208,18 @@ def test_importing_and_looking_cost_no_torch(tiny_runs):
         ]
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+@pytest.mark.filterwarnings("ignore:BernoulliLikelihood")  # the page is about binary images
+def test_the_page_about_runs_works(tiny_runs, tmp_path, monkeypatch):
+    page = (ROOT / "docs/runs.md").read_text()
+    section = page.partition("## In Python")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.+?)```", section, re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "runs").mkdir()
+    names = {"vae": "vae", "conditional_score": "conditional", "spiral_score": "spiral"}
+    for shown, name in {**names, "game": "game"}.items():
+        (tmp_path / "runs" / shown).symlink_to(tiny_runs[name])
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(block, {})
