@@ -34,7 +34,7 @@ from elbolab.beginning import import_rooms, quieten
 from elbolab.command_line import parse
 from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError
-from elbolab.option_checks import check_trainer
+from elbolab.option_checks import FIGURES_HELP, FigureOption, check_trainer, figure_formats
 from elbolab.parser_errors import explain
 from elbolab.run_choice import (
     choose_checkpoint,
@@ -119,6 +119,7 @@ class ElbolabCLI(LightningCLI):
             help="'best' or 'last' of the run, or a file. fit goes on from it, with 'auto' from "
             "'last' if there is one, else begins; the other commands use it in place of 'best'.",
         )
+        parser.add_argument("--figures", type=FigureOption, help=FIGURES_HELP)
         # The data knows the shape of an example; the model need not be told twice.
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed")
@@ -168,6 +169,7 @@ class ElbolabCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
         check_trainer(vars(config.trainer))
+        figure_formats(config.figures)
         if config.ckpt_path is None and self._command == "fit" and requeued():
             config.ckpt_path = "auto"
         name_classes(config.as_dict())
@@ -209,7 +211,7 @@ class ElbolabCLI(LightningCLI):
         """After the experiment's own, so that what those log is recorded and saved."""
         config = self._own_config()
         found: list[Any] = [
-            RunRecord(self._shared_config()),
+            RunRecord(self._shared_config(), figure_formats(config.figures)),
             ExactResume(config.seed_everything),
             LeanLoop(),  # after ExactResume, whose loop it is to be within
             TypedOptions(),

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from callbacks.contracts import Conditional, Generative, require
 from callbacks.pictures.point_pictures import samples_picture
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
+from callbacks.trainer_facts import formats_of, run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically
@@ -114,7 +114,9 @@ class PredictionWriter(Callback):
         for name, values in rows.items():
             _write_array(run.predictions / f"{name}.npy", values)
         for name, figure in self._figures(rows, trainer.world_size).items():
-            write_picture(figure, name, run, tensorboard_of(trainer), trainer.global_step)
+            write_picture(
+                figure, name, run, tensorboard_of(trainer), trainer.global_step, formats_of(trainer)
+            )
         rank_zero_info(
             f"Wrote {', '.join(rows)} to {run.predictions} and pictures to {run.images}."
         )

@@ -1,6 +1,6 @@
 """What a run leaves behind to be read by people and programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -49,10 +49,11 @@ class RunRecord(Callback):
 
     Args:
         config: The complete configuration as YAML text.
+        figure_formats: Formats in which pictures are written beside PNG, see `formats_of`.
     """
 
-    def __init__(self, config: str) -> None:
-        self.config = config
+    def __init__(self, config: str, figure_formats: Sequence[str] = ()) -> None:
+        self.config, self.figure_formats = config, figure_formats
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = run_of(trainer).config
