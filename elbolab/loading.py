@@ -44,6 +44,13 @@ MISFITS = (ArgumentError, AttributeError, KeyError, RuntimeError, TypeError, Val
 """What building something from options that are not its own ends with."""
 
 
+PLACES = ("root", "path", "vae_run")
+"""Options of data modules that say where something lies."""
+
+ONE_PROCESS = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+"""The trainer of a test in Python; its figures do not depend on the number of processes."""
+
+
 def build_model(path: Path, config: Mapping[str, Any], device: str) -> LightningModule:
     """The model of a checkpoint in evaluation mode, built from the options that it carries.
 
@@ -79,16 +86,21 @@ def build_model(path: Path, config: Mapping[str, Any], device: str) -> Lightning
 def _model_class(
     path: Path, saved: Mapping[str, Any], config: Mapping[str, Any]
 ) -> type[LightningModule]:
-    options = saved.get("hyper_parameters", {})
-    name_classes(config.get("model"))  # what the run's own configuration names may be imported
+    options, configured = _mapping(saved, "hyper_parameters"), _mapping(config, "model")
+    name_classes(configured)  # what the run's own configuration names may be imported
     check_names(options, f"checkpoint {path}")
-    name = options.get("_class_path") or (config.get("model") or {}).get("class_path")
+    name = options.get("_class_path") or configured.get("class_path")
     if not isinstance(name, str):
         raise UserError(
             f"checkpoint {path} does not say of which class its model is: it was fitted in Python; "
             f"load it with that class, MyModel.load_from_checkpoint('{path}')."
         )
     return _class(name, "LightningModule", f"checkpoint {path}")
+
+
+def _mapping(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = options.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _class(name: str, base: str, source: str) -> Any:
@@ -114,9 +126,11 @@ def build_data(
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data", required=True)
-    name = config["data"]["class_path"]
+    name = _mapping(config, "data").get("class_path")
+    if not isinstance(name, str):
+        raise UserError(f"{source}: its config.yaml names no data.class_path.")
     _class(name, "LightningDataModule", str(source))
-    options = {**(config["data"].get("init_args") or {}), **changes}
+    options = {**_mapping(config["data"], "init_args"), **changes}
     try:
         if "seed" in option_names(name):  # which the command line links
             options.setdefault("seed", config.get("seed_everything", 0))
@@ -127,9 +141,10 @@ def build_data(
             for stage in ("fit", "test"):
                 data.setup(stage)
     except (*MISFITS, OSError) as error:
+        place = next((place for place in PLACES if place in options), PLACES[0])
         raise UserError(
             f"the data of {source} cannot be had: {_one_line(error).rstrip('.')}. Say what is "
-            f"another now, such as elbolab.load('{source}', data={{'root': '…'}})."
+            f"another now, such as elbolab.load('{source}', data={{'{place}': '…'}})."
         ) from error
     return data
 
@@ -146,9 +161,10 @@ def check_again(
     """
     with tempfile.TemporaryDirectory(prefix="elbolab-") as folder:
         typed = ["test", "--config", str(run.config), "--ckpt_path", str(checkpoint)]
-        typed += ["--run_dir", str(Path(folder) / "run"), "--trainer.enable_progress_bar", "false"]
+        trainer = {**ONE_PROCESS, "enable_progress_bar": False, **options.get("trainer", {})}
+        typed += ["--run_dir", str(Path(folder) / "run")]
         with _undisturbed():
-            lightning_cli.run([*typed, *_typed(options)])
+            lightning_cli.run([*typed, *_typed({**options, "trainer": trainer})])
         return RunDirectory(Path(folder) / "run").read_metrics()
 
 
@@ -233,6 +249,10 @@ def ask_examples(
 
 
 def _checked(model: Any, question: str, examples: Any) -> NDArray[Any]:
+    if not hasattr(model, "shape"):
+        raise UserError(
+            f"{type(model).__name__} does not say of which shape its examples are (.shape): ask .model itself."
+        )
     if question == "log_prob":
         return checked_points(examples, model.shape)
     likelihood = getattr(model, "likelihood", None)

@@ -112,8 +112,7 @@ class Run:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Figures by name, such as ``test/elbo``; NaN where a task had none."""
-        kept: dict[str, float | None] = {**self._directory.read_metrics()}
-        return {name: math.nan if value is None else value for name, value in kept.items()}
+        return _numbers(self._directory.read_metrics())
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -169,7 +168,7 @@ class Run:
         """
         self._need_configuration("test()")
         changed = {"data": {**self._changes, **options.pop("data", {})}, **options}
-        return _loading().check_again(self._directory, self._checkpoint, changed)
+        return _numbers(_loading().check_again(self._directory, self._checkpoint, changed))
 
     def sample(
         self, n: int, *, y: Any = None, guidance: float | None = None, seed: int = 0
@@ -263,6 +262,11 @@ class Run:
             return self.config
         except UserError:
             return {}
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    """JSON has no NaN: what was none is null there."""
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
 def _loading() -> Any:

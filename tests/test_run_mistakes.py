@@ -130,7 +130,9 @@ def test_a_latent_run_whose_vae_has_moved(tiny_runs, tmp_path):
     run = tiny_runs.copy("latent", tmp_path / "latent")
     config["data"]["init_args"]["vae_run"] = "/gone"
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "run directory /gone does not exist" in refused(lambda: elbolab.load(run).data)
+    line = refused(lambda: elbolab.load(run).data)
+    assert "run directory /gone does not exist" in line
+    assert "data={'vae_run': '…'}" in line
     there = elbolab.load(run, data={"vae_run": str(tiny_runs["gaussian"])})
     assert there.data.shape == (4,)
 
@@ -160,6 +162,36 @@ def test_nothing_is_imported_for_a_checkpoint(vae, monkeypatch):
     foreign = {"class_path": "strange.Thing"}
     change(vae, lambda saved: saved["hyper_parameters"].update(activation=foreign))
     assert "names strange.Thing, which is no class of this" in refused(lambda: load_model(vae))
+
+
+def test_a_class_of_ones_own_is_imported_where_the_configuration_names_it(vae, monkeypatch):
+    (vae.parent / "of_ones_own.py").write_text(
+        "from lightning_modules.vae import VAE\n\n\nclass Mine(VAE):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(vae.parent)
+    change(vae, lambda saved: saved["hyper_parameters"].update(_class_path="of_ones_own.Mine"))
+    alone = shutil.copy(vae / "checkpoints/best.ckpt", vae.parent / "alone.ckpt")
+    assert "names of_ones_own.Mine" in refused(lambda: load_model(alone))
+    config = yaml.safe_load((vae / "config.yaml").read_text())
+    config["model"]["class_path"] = "of_ones_own.Mine"
+    (vae / "config.yaml").write_text(yaml.safe_dump(config))
+    assert type(load_model(vae)).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("config", [{"model": 3, "data": 4}, {"model": {}, "data": {}}])
+def test_a_configuration_that_names_nothing(vae, config):
+    (vae / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "names no data.class_path" in refused(lambda: elbolab.load(vae).data)
+    assert load_model(vae).latent_dim == 4
+
+
+def test_a_test_in_python_is_one_process(vae):
+    config = yaml.safe_load((vae / "config.yaml").read_text())
+    config["trainer"] |= {"devices": 2, "strategy": "ddp"}
+    (vae / "config.yaml").write_text(yaml.safe_dump(config))
+    run = elbolab.load(vae)
+    images = np.concatenate([x.numpy() for x, _ in run.data.test_dataloader()])
+    assert run.test()["test/elbo"] == pytest.approx(run.elbo(images).mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize(
