@@ -6,8 +6,6 @@ override of `LightningCLI` lives here.
 
 import os
 from contextlib import ExitStack
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any, cast
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -16,17 +14,14 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-import callbacks
-import datamodules
-import lightning_modules
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
 from callbacks.run.failures import failures_in_one_line
 from callbacks.run.own_callbacks import with_own_callbacks
 from callbacks.run.predictions import PredictionWriter, add_prediction_options
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.provenance_record import ProvenanceRecord
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
-from callbacks.run.start_up import Unprofiled, check_for_gpus_once, quieten
 from callbacks.run.training_loop import LeanLoop
 from callbacks.run.typed_options import (
     TypedOptions,
@@ -35,6 +30,7 @@ from callbacks.run.typed_options import (
     options_changed,
 )
 from callbacks.trainer_facts import in_trial
+from elbolab.beginning import import_rooms, quieten
 from elbolab.command_line import parse
 from elbolab.denormals import flush_denormals
 from elbolab.errors import UserError
@@ -70,7 +66,7 @@ def run(args: list[str]) -> None:
     flush_denormals()  # first: torch's threads take it over when they start
     quieten()
     check_for_gpus_once()
-    _import_rooms()
+    import_rooms()
     strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     ElbolabCLI(
         model_class=LightningModule,
@@ -282,10 +278,3 @@ class ElbolabCLI(LightningCLI):
         text = self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
         check_written(text)
         return text
-
-
-def _import_rooms() -> None:
-    """Imports every module, so that a ``class_path`` may be a class's short name."""
-    for room in (callbacks, datamodules, lightning_modules):
-        for module in walk_packages(room.__path__, f"{room.__name__}."):
-            import_module(module.name)

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from callbacks.monitors.elbo import ElboMonitor
 from callbacks.run.checkpoints import SafeCheckpointIO
+from callbacks.run.profiling import Unprofiled, check_for_gpus_once
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger
-from callbacks.run.start_up import Unprofiled, check_for_gpus_once
 from datamodules.mnist import MNISTDataModule
 from elbolab.run_directory import RunDirectory
 from lightning_modules.functional.bounds import ImportanceWeighted

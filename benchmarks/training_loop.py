@@ -42,7 +42,7 @@ from timing import spread
 from torch.utils.data import DataLoader
 
 import cli
-from callbacks.run.start_up import check_for_gpus_once
+from callbacks.run.profiling import check_for_gpus_once
 
 EPOCHS = (0, 3)
 """Those whose steps are reported."""

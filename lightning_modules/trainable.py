@@ -58,7 +58,7 @@ class TrainableModule(StoredModule):
         """Refuses images x with a value outside [low, high], or one that is no number.
 
         Raises:
-            UserError: Naming the range found.
+            UserError: Naming the smallest and the largest value.
         """
         smallest, largest = x.amin().item(), x.amax().item()
         if not (smallest >= low and largest <= high):  # not a number fails both

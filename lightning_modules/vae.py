@@ -98,10 +98,10 @@ class VAE(TrainableModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
-        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape)
-        check_at_least_one(nll_samples=nll_samples, nll_memory=nll_memory)
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
+        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape)
+        check_at_least_one(nll_samples=nll_samples, nll_memory=nll_memory)
         self.shape, self.latent_dim = torch.Size(shape), latent_dim
         self.posterior, self.likelihood = posterior(), likelihood(shape)
         self.latent_shape = self.posterior.latent_shape(latent_dim)

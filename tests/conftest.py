@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def write_idx(path: Path, values: np.ndarray, kind: int = 8) -> None:
     header = bytes([0, 0, kind, values.ndim])
     sizes = b"".join(int(n).to_bytes(4, "big") for n in values.shape)
     path.write_bytes(header + sizes + values.tobytes())
+
+
+@pytest.fixture
+def with_loop(tmp_path, monkeypatch) -> Callable:
+    """Calls a function with a training loop chosen: ``with_loop(loop, function, *args)``."""
+    from both_loops import choose_loop  # Lightning, which most tests of tasks do without
+
+    return choose_loop(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def in_both(with_loop) -> Callable:
+    """Fits with both training loops and compares what is left behind."""
+    from both_loops import compare_loops
+
+    return partial(compare_loops, with_loop)
 
 
 @pytest.fixture

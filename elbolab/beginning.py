@@ -1,39 +1,18 @@
-"""What a start need not say, and a step need not cost."""
+"""What every command does before it reads its options."""
 
 import logging
-import os
 import warnings
-from contextlib import nullcontext
-from typing import Any
+from importlib import import_module
+from pkgutil import walk_packages
 
-import torch
-from pytorch_lightning.profilers import PassThroughProfiler
-
-__all__ = ["Unprofiled", "check_for_gpus_once", "quieten"]
+__all__ = ["import_rooms", "quieten"]
 
 
-def check_for_gpus_once() -> None:
-    """Lets torch remember that there is no GPU.
-
-    Lightning's import makes torch ask the NVIDIA driver's library anew each time, and torch asks
-    in every optimiser step. That protects forked loader processes, where there is a GPU.
-    """
-    if not torch.cuda.is_available():
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-
-
-class Unprofiled(PassThroughProfiler):
-    """Measures nothing, at no cost.
-
-    Lightning's own enters a generator around every hook of every callback, some seventy times a
-    step: about as long as a small model's optimiser step takes.
-    """
-
-    _nothing = nullcontext()
-
-    def profile(self, action_name: str) -> Any:
-        """One context for all, which does nothing."""
-        return self._nothing
+def import_rooms() -> None:
+    """Imports every module, so that a ``class_path`` may be a class's short name."""
+    for room in map(import_module, ("callbacks", "datamodules", "lightning_modules")):
+        for module in walk_packages(room.__path__, f"{room.__name__}."):
+            import_module(module.name)
 
 
 def quieten() -> None:
