@@ -132,6 +132,13 @@ def test_the_command_line_says_the_same_and_writes_nothing(workplace, capsys, ki
     assert sorted(Path().rglob("*")) == before
 
 
+def test_a_missing_file_of_points_is_named(workplace, capsys):
+    typed = ["fit", "--data", "FilePointsDataModule", "--data.path", "none.csv"]
+    assert cli.main([*typed, "--model", "ScoreModel"]) == 2
+    assert "error: no file none.csv" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 def images(n: int = 30, side: int = 28) -> np.ndarray:
     return np.zeros((n, side, side), np.uint8)
 
