@@ -238,13 +238,12 @@ def test_own_points_need_one_line_and_no_truth(workplace):
     [
         (["--model.schedule.steps", "0"], "must be at least 1, got 0"),
         (["--model.schedule.beta_max", "1.5"], "must be in (0, 1)"),
-        (["--data.components", "0"], "components must be at least 1, got 0"),
+        (["--data.components", "0"], "components must be in [1, 100000], got 0"),
         (["--data.sigma_0", "0"], "sigma_0 must be above 0"),
         (
             ["--model.sampler.steps", "400"],
             r"sampler.steps must be in [1, ",
         ),
-        (["--data", "FilePointsDataModule", "--data.path", "none.csv"], "no file none.csv"),
         (["--model.loss", "Hyvarinnen"], "Hyvarinnen"),
     ],
 )
