@@ -251,7 +251,7 @@ def ask_examples(
 def _checked(model: Any, question: str, examples: Any) -> NDArray[Any]:
     if not hasattr(model, "shape"):
         raise UserError(
-            f"{type(model).__name__} does not say of which shape its examples are (.shape): ask .model itself."
+            f"{type(model).__name__} has no .shape, which says what an example is: ask .model."
         )
     if question == "log_prob":
         return checked_points(examples, model.shape)
