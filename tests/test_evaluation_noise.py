@@ -93,7 +93,9 @@ def test_draws_do_not_depend_on_the_batch_nor_on_how_many_are_taken(posterior):
     assert torch.equal(part, slow[2:4, 4:])
 
 
-@pytest.mark.parametrize("options", [{}, {"bound": lambda: ImportanceWeighted(5)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"bound": lambda: ImportanceWeighted(5)}], ids=["elbo", "weighted"]
+)
 def test_every_figure_of_an_image_is_its_own(options):
     model, x = vae(**options), images(50)
     with torch.no_grad():
