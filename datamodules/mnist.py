@@ -39,6 +39,9 @@ class MNISTDataModule(ImageDataModule):
     dataset: ClassVar[type[MNIST]] = MNIST
     """The torchvision class that knows the folder's name and where to download from."""
 
+    unknown: ClassVar[int | None] = None
+    """Label of images whose class is not known, where a set may have such images."""
+
     def __init__(self, root: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.root = root
@@ -65,10 +68,11 @@ class MNISTDataModule(ImageDataModule):
         prefix = "train" if train else "t10k"
         images = _read(self.folder / f"{prefix}-images-idx3-ubyte", read_image_file)
         labels = _read(self.folder / f"{prefix}-labels-idx1-ubyte", read_label_file)
-        if len(labels) and int(labels.max()) >= CLASSES:
+        known = labels[labels != self.unknown] if self.unknown is not None else labels
+        if len(known) and int(known.max()) >= CLASSES:
             raise UserError(
                 f"{self.folder}/{prefix}-labels-idx1-ubyte: labels must be in 0 … {CLASSES - 1}, "
-                f"got {int(labels.max())}."
+                f"got {int(known.max())}."
             )
         return images.unsqueeze(1), labels
 
@@ -95,6 +99,7 @@ class KMNISTDataModule(MNISTDataModule):
     """
 
     dataset = KMNIST
+    unknown = 255
 
     def prepare_data(self) -> None:
         """Downloads what is missing (only without ``root``) and checks the test files."""
