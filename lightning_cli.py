@@ -143,7 +143,8 @@ class ElbolabCLI(LightningCLI):
         """Adds what the model brings along and no configuration names, before anything is built."""
         config = self._own_config()
         trainer, model = config.trainer, str(config.model.class_path)
-        checkpoints = trainer.enable_checkpointing is not False
+        # The best is chosen by a figure of validation, which a fit may do without.
+        checkpoints = trainer.enable_checkpointing is not False and trainer.limit_val_batches != 0
         trainer.callbacks = with_own_callbacks(model, trainer.callbacks, checkpoints)
 
     def _parse_ckpt_path(self) -> None:

@@ -31,7 +31,8 @@ def explain_class(name: str, base: str = "", option: str = "") -> str:
     if not name.replace(".", "").replace("_", "").isalnum() or name[:1].isdigit():
         return f"{option or 'a class'} must be the name of a class{_choices(base)}, got {name}."
     if not module:
-        return f"no class '{name}'.{_proposal(name, base)}"
+        where = f"{option}: " if option else ""
+        return f"{where}no class '{name}'.{_proposal(name, base)}"
     try:
         where = importlib.import_module(module)
     except ModuleNotFoundError as error:
