@@ -4,59 +4,54 @@ Importing Lightning takes seconds, so `cli.py` answers ``--help`` and ``task`` w
 override of `LightningCLI` lives here.
 """
 
-import argparse
-import errno
-import logging
 import os
-import re
-import warnings
 from contextlib import ExitStack
-from importlib import import_module
-from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any, cast
 
-from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_only
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-import callbacks
-import datamodules
-import lightning_modules
 from callbacks.run.checkpoints import SafeCheckpointIO, check_fits
+from callbacks.run.failures import failures_in_one_line
 from callbacks.run.own_callbacks import with_own_callbacks
-from callbacks.run.predictions import PredictionWriter
+from callbacks.run.predictions import PredictionWriter, add_prediction_options
 from callbacks.run.profiling import Unprofiled, check_for_gpus_once
+from callbacks.run.provenance_record import ProvenanceRecord
 from callbacks.run.resume import ExactResume
 from callbacks.run.run_record import RunLogger, RunRecord
 from callbacks.run.training_loop import LeanLoop
-from callbacks.run.typed_options import TypedOptions, check_goes_on, options_changed
+from callbacks.run.typed_options import (
+    TypedOptions,
+    check_goes_on,
+    check_written,
+    options_changed,
+)
 from callbacks.trainer_facts import in_trial
+from elbolab.beginning import import_rooms, quieten
 from elbolab.command_line import parse
 from elbolab.denormals import flush_denormals
-from elbolab.errors import UserError, did_you_mean
-from elbolab.option_checks import check_trainer
+from elbolab.errors import UserError
+from elbolab.option_checks import FIGURES_HELP, FigureOption, check_trainer, figure_formats
 from elbolab.parser_errors import explain
 from elbolab.run_choice import (
-    RUNS,
     choose_checkpoint,
     choose_run,
     claim_run,
-    discard_untrained,
+    default_run,
+    requeued,
+    with_run_config,
 )
 from elbolab.run_directory import RunDirectory
 from lightning_modules.checkpoints import read_checkpoint
+from lightning_modules.stored_options import name_classes
 
 __all__ = ["ElbolabCLI", "run"]
 
 CHOSEN_RUN = "ELBOLAB_CHOSEN_RUN"
 """Environment variable by which a fit's first process tells the others its run directory."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a disk without room, mostly without naming a file."""
 
 PROGRESS_REFRESH = 50
 """Batches between two updates of the progress bar: one at every batch slows small models down."""
@@ -69,9 +64,9 @@ def run(args: list[str]) -> None:
         UserError: If the arguments cannot be parsed, or what they ask for cannot be had.
     """
     flush_denormals()  # first: torch's threads take it over when they start
-    _quieten()
+    quieten()
     check_for_gpus_once()
-    _import_rooms()
+    import_rooms()
     strict: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     ElbolabCLI(
         model_class=LightningModule,
@@ -82,7 +77,7 @@ def run(args: list[str]) -> None:
         seed_everything_default=0,
         auto_configure_optimizers=False,  # optimisers are the modules' own typed callables
         parser_kwargs=strict | {name: dict(strict) for name in ElbolabCLI.subcommands()},
-        args=_with_run_config(args),
+        args=with_run_config(args),
     )
 
 
@@ -124,6 +119,7 @@ class ElbolabCLI(LightningCLI):
             help="'best' or 'last' of the run, or a file. fit goes on from it, with 'auto' from "
             "'last' if there is one, else begins; the other commands use it in place of 'best'.",
         )
+        parser.add_argument("--figures", type=FigureOption, help=FIGURES_HELP)
         # The data knows the shape of an example; the model need not be told twice.
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed")
@@ -133,25 +129,12 @@ class ElbolabCLI(LightningCLI):
     ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
-            parser.add_argument(
-                "--num_samples", type=PositiveInt, default=64, help="Samples to draw."
-            )
-            parser.add_argument(
-                "--labels",
-                type=int | list[int] | None,
-                help="Labels of the samples, such as 7 or [3,8]: for models with labels, all by "
-                "default.",
-            )
-            parser.add_argument(
-                "--guidance",
-                type=float | None,
-                help="How strongly samples keep to their labels; by default as the model has it.",
-            )
+            add_prediction_options(parser)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         # The original warns when sys.argv is not empty, which it never is here.
-        typed = cast(list[str], args)
+        self._typed = typed = cast(list[str], args)
         options, elsewhere = self._known_options(typed[0])
         self.config = parse(parser, typed, options, elsewhere)
         self._bring_callbacks()
@@ -186,14 +169,16 @@ class ElbolabCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self._own_config()
         check_trainer(vars(config.trainer))
-        if config.ckpt_path is None and self._command == "fit" and _requeued():
+        figure_formats(config.figures)
+        if config.ckpt_path is None and self._command == "fit" and requeued():
             config.ckpt_path = "auto"
+        name_classes(config.as_dict())
         self.run, self.fresh = self._choose_run(config)
         self.ckpt_path = choose_checkpoint(self._command, config.ckpt_path, self.run)
 
     def _choose_run(self, config: Any) -> tuple[RunDirectory, bool]:
         """The run's directory, and whether nothing lay there; a fit's first process holds it."""
-        default = _experiment(config)
+        default = default_run([str(path) for path in config.config or ()], config.model.class_path)
         if self._command == "fit" and getattr(rank_zero_only, "rank", 0) == 0:
             claim = claim_run(config.run_dir, config.ckpt_path, default)
             self._held.callback(claim.release)
@@ -226,10 +211,11 @@ class ElbolabCLI(LightningCLI):
         """After the experiment's own, so that what those log is recorded and saved."""
         config = self._own_config()
         found: list[Any] = [
-            RunRecord(self._shared_config()),
+            RunRecord(self._shared_config(), figure_formats(config.figures)),
             ExactResume(config.seed_everything),
             LeanLoop(),  # after ExactResume, whose loop it is to be within
             TypedOptions(),
+            ProvenanceRecord(self._typed, config.seed_everything),
         ]
         if self._command == "predict":
             labels = [config.labels] if isinstance(config.labels, int) else config.labels
@@ -253,27 +239,8 @@ class ElbolabCLI(LightningCLI):
             changed = options_changed(self.run.config.read_text(), self._shared_config())
             if changed:
                 rank_zero_info(f"Goes on with other options than before: {'; '.join(changed)}.")
-        try:
+        with failures_in_one_line(self.run, self.trainer, self.fresh):
             super()._run_subcommand(subcommand)
-        except (UserError, MisconfigurationException, SystemExit) as stop:
-            if self.fresh and self.trainer.is_global_zero:
-                discard_untrained(self.run)
-            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning made it an exit code 1
-                raise KeyboardInterrupt from stop
-            if isinstance(stop, MisconfigurationException):
-                raise UserError(" ".join(str(stop).split())) from stop
-            raise
-        except OSError as error:
-            if not self._is_about_the_run(error):
-                raise
-            reason = f"cannot write to {self.run.path}: {error.strerror}"
-            remedy = "Choose another --run_dir."
-            if error.errno in FULL:
-                remedy = "Make room, and go on with --ckpt_path auto."
-            raise UserError(f"{reason}. {remedy}") from error
-
-    def _is_about_the_run(self, error: OSError) -> bool:
-        return error.errno in FULL or str(self.run.path) in str(error.filename)
 
     def after_fit(self) -> None:
         """Says where to look."""
@@ -311,68 +278,5 @@ class ElbolabCLI(LightningCLI):
         for key in ("config", "run_dir", "ckpt_path", "num_samples", "labels", "guidance"):
             config.pop(key, None)
         text = self._parser(self._command).dump(config, skip_unset=False, skip_validation=True)
-        if found := re.search(r"(\w+): Unable to serialize instance (<.+>)", text):
-            raise UserError(
-                f"{found[1]} is {found[2]}, which config.yaml cannot hold, so that neither test "
-                "nor predict could build the model again: give it as class_path and init_args, or "
-                "as a lambda that calls the class with names, lambda p: Adam(p, lr=1e-3)."
-            )
+        check_written(text)
         return text
-
-
-def _import_rooms() -> None:
-    """Imports every module, so that a ``class_path`` may be a class's short name."""
-    for room in (callbacks, datamodules, lightning_modules):
-        for module in walk_packages(room.__path__, f"{room.__name__}."):
-            import_module(module.name)
-
-
-def _quieten() -> None:
-    """Leaves out what Lightning says about itself at every start."""
-    chatter = ("💡", "GPU available", "TPU available", "Seed set to", "`Trainer.fit` stopped")
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(lambda r: not r.getMessage().startswith(chatter))
-    # Lightning's own use of jsonargparse and of torch.
-    warnings.filterwarnings("ignore", message="[\\s\\S]*JsonargparseDeprecationWarning")
-    warnings.filterwarnings(
-        "ignore", message="[\\s\\S]*was deprecated in v4", module=r"pytorch_lightning\.cli"
-    )
-    warnings.filterwarnings("ignore", message="`isinstance\\(treespec, LeafSpec\\)`")
-    # A datamodule that holds tensors needs no workers, and short epochs are not a mistake.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-
-
-def _with_run_config(args: list[str]) -> list[str]:
-    """Gives the configuration of a typed run directory first, so that all that is typed wins."""
-    command, *rest = args
-    path = _typed(rest, "run_dir")
-    if command == "fit" or path is None or {"-h", "--help"} & set(rest):
-        return args
-    config = RunDirectory(Path(path)).config
-    if config.exists():
-        return [command, "--config", str(config), *rest]
-    if _typed(rest, "config") is None:
-        known = [str(found.parent) for found in RUNS.glob("*/config.yaml")]
-        raise UserError(f"no run in {path}: it has no config.yaml.{did_you_mean(path, known)}")
-    return args
-
-
-def _typed(args: list[str], option: str) -> str | None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(f"--{option}", nargs="?")  # the command's own parser refuses its absence
-    return vars(parser.parse_known_args(args)[0])[option]
-
-
-def _requeued() -> bool:
-    """Whether SLURM has started this command again."""
-    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
-
-
-def _experiment(config: Any) -> Path:
-    """Default run directory: named like the last configuration file, or like the model."""
-    if files := config.get("config"):
-        path = Path(str(files[-1]))
-        return RUNS / (path.parent.name if path.name == "config.yaml" else path.stem)
-    return RUNS / str(config.model.class_path).rsplit(".", 1)[-1].lower()

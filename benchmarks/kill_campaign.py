@@ -32,6 +32,7 @@ from pytorch_lightning import Callback
 
 import cli
 import lightning_cli
+from elbolab.beginning import import_rooms
 
 TINY = """
 seed_everything: 0
@@ -62,7 +63,7 @@ WAYS = {
     "best_long_ago": ["--trainer.callbacks.mode", "min"],
     "accumulation": ["--trainer.accumulate_grad_batches", "4"],
     "max_steps": ["--trainer.max_steps", "38"],
-    "plateau": ["--model.lr_scheduler", "lightning_modules.optimization.StagedDecay"],
+    "staged_decay": ["--model.lr_scheduler", "lightning_modules.optimization.StagedDecay"],
 }
 """Options of the ways to train."""
 
@@ -128,7 +129,7 @@ ENDS = {
         End("validation batch", 12, "SIGTERM"),
         End("half of last.ckpt", 3, "SIGKILL"),
     ],
-    "plateau": [
+    "staged_decay": [
         End("batch", 30, "SIGTERM"),
         End("after last.ckpt", 1, "SIGKILL"),
         End("validation batch", 8, "SIGTERM"),
@@ -180,7 +181,7 @@ class Moments(Callback):
         os.replace = watched
 
 
-def fit(run: Path, options: Sequence[str], end: End | None = None) -> int:
+def forked_fit(run: Path, options: Sequence[str], end: End | None = None) -> int:
     """Runs a fit in a fork of this process; returns how it ended, as `subprocess` does."""
     sys.stdout.flush()
     if child := os.fork():
@@ -254,16 +255,16 @@ def _unlike(a: Any, b: Any, path: str = "") -> list[str]:
 def campaign(way: str) -> tuple[int, list[str]]:
     """Runs one way to train: how many ends it had, and what was lost."""
     text = TINY.replace("mode: max", "mode: min") if way == "best_long_ago" else TINY
-    if way == "plateau":
+    if way == "staged_decay":
         text = text.replace("{class_path: CosineDecay}", "{class_path: StagedDecay}")
     Path("tiny.yaml").write_text(text)
-    options = [] if way in ("best_long_ago", "plateau") else WAYS[way]
+    options = [] if way in ("best_long_ago", "staged_decay") else WAYS[way]
     whole, lost = Path(way), []
-    assert fit(whole, options) == 0, whole.with_suffix(".log").read_text()
+    assert forked_fit(whole, options) == 0, whole.with_suffix(".log").read_text()
     for end in ENDS[way]:
         run = Path(f"{way} {end}".replace("/", "_").replace(" ", "_"))
-        ended = fit(run, options, end)
-        goes_on = 0 if ended == 0 else fit(run, [*options, "--ckpt_path", "auto"])
+        ended = forked_fit(run, options, end)
+        goes_on = 0 if ended == 0 else forked_fit(run, [*options, "--ckpt_path", "auto"])
         wrong = [f"went on with exit code {goes_on}"] if goes_on else differences(whole, run)
         print(f"{way:14} {end!s:36} ended {ended:4}  {'; '.join(wrong) or 'the same'}", flush=True)
         lost += [f"{way}, {end}: {line}" for line in wrong[:1]]
@@ -272,7 +273,7 @@ def campaign(way: str) -> tuple[int, list[str]]:
 
 def main() -> int:
     """Runs the ways named on the command line, or all; prints the table of the documentation."""
-    lightning_cli._import_rooms()
+    import_rooms()
     ways = sys.argv[1:] or list(ENDS)
     rows = []
     with tempfile.TemporaryDirectory() as place:

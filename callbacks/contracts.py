@@ -1,6 +1,7 @@
 """The contracts of modules and data with callbacks, and the one place where they are checked."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pytorch_lightning import LightningModule, Trainer
@@ -16,6 +17,7 @@ from lightning_modules.latent_codec import LatentCodec
 
 __all__ = [
     "Conditional",
+    "FromFiles",
     "Generative",
     "ImageLoaders",
     "KnownDensity",
@@ -141,6 +143,15 @@ class ImageLoaders(Protocol):
 
     def test_dataloader(self) -> Any:
         """Batches of test images."""
+        ...
+
+
+@runtime_checkable
+class FromFiles(Protocol):
+    """A data module whose examples come from files."""
+
+    def source_files(self) -> list[Path]:
+        """The files, whose hashes a run's provenance keeps."""
         ...
 
 

@@ -6,7 +6,13 @@ from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.trainer_facts import publishing_step, run_of, tensorboard_of, writes_files
+from callbacks.trainer_facts import (
+    formats_of,
+    publishing_step,
+    run_of,
+    tensorboard_of,
+    writes_files,
+)
 from elbolab.pictures import write_picture
 
 __all__ = ["log_figures", "publish_pictures"]
@@ -25,4 +31,4 @@ def publish_pictures(trainer: Trainer, pictures: Mapping[str, Figure]) -> None:
         return
     run, writer, step = run_of(trainer), tensorboard_of(trainer), publishing_step(trainer)
     for name, picture in pictures.items():
-        write_picture(picture, name, run, writer, step)
+        write_picture(picture, name, run, writer, step, formats_of(trainer))

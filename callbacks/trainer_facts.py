@@ -1,5 +1,6 @@
 """Facts about a trainer that callbacks share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from elbolab.run_directory import RunDirectory
 
 __all__ = [
+    "formats_of",
     "in_trial",
     "log_interval",
     "publishing_step",
@@ -22,6 +24,13 @@ __all__ = [
 def run_of(trainer: Trainer) -> RunDirectory:
     """The run directory: the trainer's ``default_root_dir``."""
     return RunDirectory(Path(trainer.default_root_dir))
+
+
+def formats_of(trainer: Trainer) -> Sequence[str]:
+    """Formats in which pictures are written beside PNG, which the command's `RunRecord` knows."""
+    callbacks: Any = trainer  # Lightning sets these where type checkers do not see them
+    kept = (getattr(each, "figure_formats", None) for each in callbacks.callbacks)
+    return next((formats for formats in kept if formats), ())
 
 
 def writes_files(trainer: Trainer) -> bool:

@@ -1,5 +1,6 @@
 """Two image data sets side by side: one to learn, and one that should look strange afterwards."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,6 +71,11 @@ class AnomalyDataModule(LightningDataModule):
             self._check(len(inside[0]), outside[0])
             columns = zip(self._marked(*inside), _whole(*outside, Origin.OUTSIDE), strict=True)
             self._test = MarkedBatch._make(torch.cat(pair) for pair in columns)
+
+    def source_files(self) -> list[Path]:
+        """The files of both sets of images."""
+        parts = (getattr(data, "source_files", list) for data in (self.inside, self.outside))
+        return [path for files in parts for path in files()]
 
     def train_dataloader(self) -> TensorBatches:
         self.inside.trainer = self.trainer

@@ -65,7 +65,12 @@ class LatentDataModule(LightningDataModule):
         self.fresh_samples, self.seed = fresh_samples, seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self._kept = run.path / "latents.pt"
+        self._checkpoint = run.checkpoint("best")
         self._encoded: dict[str, EncodedImages] = {}
+
+    def source_files(self) -> list[Path]:
+        """The checkpoint that holds the VAE."""
+        return [self._checkpoint]
 
     def prepare_data(self) -> None:
         """Fetches the images, encodes them and keeps the result, on one process."""

@@ -49,6 +49,10 @@ class MNISTDataModule(ImageDataModule):
         base = Path(self.root).expanduser() if self.root is not None else cache_folder()
         return base / self.dataset.__name__ / "raw"
 
+    def source_files(self) -> list[Path]:
+        """The IDX files that are there."""
+        return sorted(self.folder.glob("*-ubyte"))
+
     def prepare_data(self) -> None:
         """Downloads what is missing (only without ``root``) and checks every file."""
         if self.root is None and not self._complete():

@@ -122,7 +122,8 @@ class FilePointsDataModule(PointDataModule):
     ) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
         check_in("(0, 0.5)", val_share=val_share, test_share=test_share)
-        points = read_points(Path(path))
+        self.path = Path(path)
+        points = read_points(self.path)
         generator = Generator().manual_seed(derive_seed(split_seed, "split"))
         shuffled = points[torch.randperm(len(points), generator=generator)]
         val, test = int(val_share * len(points)), int(test_share * len(points))
@@ -133,6 +134,10 @@ class FilePointsDataModule(PointDataModule):
             )
         parts = shuffled.split([val, test, len(points) - val - test])
         self._parts: dict[str, Tensor] = dict(zip(("val", "test", "train"), parts, strict=True))
+
+    def source_files(self) -> list[Path]:
+        """The one file."""
+        return [self.path]
 
     def points(self, split: str) -> Tensor:
         return self._parts[split]

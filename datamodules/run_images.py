@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from datamodules.images import ImageDataModule
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory
+from lightning_modules.stored_options import check_names
 
 __all__ = ["images_of"]
 
@@ -21,14 +22,23 @@ def images_of(run: RunDirectory) -> ImageDataModule:
     """
     try:
         data = yaml.safe_load(run.config.read_text())["data"]
-        if vae_run := data["init_args"].get("vae_run"):
-            return images_of(RunDirectory(Path(vae_run)))
+        vae_run = data["init_args"].get("vae_run")
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise _no_images(run) from error
+    if vae_run:
+        return images_of(RunDirectory(Path(vae_run)))
+    check_names(data, str(run.config))  # another run's, and perhaps a stranger's
+    try:
         return _built(data)
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, ArgumentError) as error:
-        raise UserError(
-            f"{run.config} names no data set of images: give one with --data.images, such as "
-            "--data.images MNISTDataModule."
-        ) from error
+    except (ValueError, KeyError, TypeError, ArgumentError) as error:
+        raise _no_images(run) from error
+
+
+def _no_images(run: RunDirectory) -> UserError:
+    return UserError(
+        f"{run.config} names no data set of images: give one with --data.images, such as "
+        "--data.images MNISTDataModule."
+    )
 
 
 def _built(data: dict[str, object]) -> ImageDataModule:

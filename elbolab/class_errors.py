@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from elbolab.errors import did_you_mean
+from elbolab.renamed import present_name
 
 __all__ = ["explain_class", "known_classes", "option_names"]
 
@@ -24,6 +25,8 @@ def explain_class(name: str, base: str = "", option: str = "") -> str:
         base: Name of the class that it must derive from, where that is known.
         option: The option that it was given for.
     """
+    if (now := present_name(name)) is not None:
+        return f"{name} is called {now} now: write that in its place."
     module, _, attribute = name.rpartition(".")
     if not name.replace(".", "").replace("_", "").isalnum() or name[:1].isdigit():
         return f"{option or 'a class'} must be the name of a class{_choices(base)}, got {name}."

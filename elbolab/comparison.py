@@ -22,7 +22,7 @@ __all__ = ["Comparison", "Estimate", "compare"]
 ERROR = "_standard_error"
 """What the name of a figure's standard error ends in."""
 
-NOT_COMPARED = ("run_dir", "ckpt_path", "config", "trainer.logger", "trainer.callbacks")
+NOT_COMPARED = ("run_dir", "figures", "ckpt_path", "config", "trainer.logger", "trainer.callbacks")
 """Options that say where a run is kept and what is drawn, not what it is."""
 
 

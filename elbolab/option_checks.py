@@ -7,8 +7,9 @@ from typing import Any
 
 from elbolab.checks import check_at_least_one, check_in, check_seed
 from elbolab.errors import UserError
+from elbolab.files import shown
 
-__all__ = ["check_numbers", "check_trainer"]
+__all__ = ["FIGURES_HELP", "FigureOption", "check_numbers", "check_trainer", "figure_formats"]
 
 COUNTS = (
     "trainer.log_every_n_steps",
@@ -16,6 +17,11 @@ COUNTS = (
     "trainer.check_val_every_n_epoch",
 )
 CLIP = "trainer.gradient_clip_val"
+FORMATS_FOR_PAPERS = ("pdf", "svg", "eps")
+
+FigureOption = str | list[str] | None
+"""What ``--figures`` may be: ``pdf,svg``, or a list in a YAML."""
+FIGURES_HELP = "Formats in which pictures are written too, beside PNG: pdf,svg."
 
 
 def check_numbers(options: Mapping[str, Any]) -> None:
@@ -32,6 +38,24 @@ def check_numbers(options: Mapping[str, Any]) -> None:
             raise UserError(f"{name} must be a finite number, got {value}.")
         if name.rpartition(".")[2] in ("seed", "seed_everything") and type(value) is int:
             check_seed(**{name: value})
+
+
+def figure_formats(figures: FigureOption) -> tuple[str, ...]:
+    """The formats that ``--figures`` names, each once.
+
+    Raises:
+        UserError: If one is none that pictures are written in.
+    """
+    names = figures.strip("[]").split(",") if isinstance(figures, str) else figures or []
+    formats = tuple(dict.fromkeys(name.strip(" .").lower() for name in names))
+    for name in formats:
+        if name not in FORMATS_FOR_PAPERS:
+            known = ", ".join(FORMATS_FOR_PAPERS)
+            raise UserError(
+                f"figures must be some of {known}, parted by commas, got '{shown(name)}'; PNG is "
+                "always written."
+            )
+    return formats
 
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from cycler import cycler
-from matplotlib import colormaps, rcParams
+from matplotlib import colormaps, rc_context, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -57,6 +57,12 @@ STYLE: dict[Any, Any] = {
     "ytick.labelsize": 9,
 }
 """matplotlib's settings: 9 points are 14 pixels, legible where a picture is shown as it is."""
+
+FOR_PAPERS: dict[Any, Any] = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "elbolab"}
+"""Settings of figures without pixels: fonts that journals take, and no chance in their names."""
+
+DATELESS: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+"""What a format says of itself but for the time, so that equal figures are equal files."""
 
 LONGEST_NAME = 24
 """Letters of a person's name for something that are drawn."""
@@ -162,11 +168,24 @@ def image_rows(
 
 
 def write_picture(
-    figure: Figure, name: str, run: RunDirectory, writer: ImageWriter | None, step: int
+    figure: Figure,
+    name: str,
+    run: RunDirectory,
+    writer: ImageWriter | None,
+    step: int,
+    formats: Sequence[str] = (),
 ) -> None:
     """Writes ``images/<name>.png`` and, with a writer, TensorBoard's ``images/<name>`` at ``step``.
 
-    The figure is rendered once for both. The PNG is the newest; TensorBoard keeps every step.
+    The figure is rendered once for both. The file is the newest; TensorBoard keeps every step.
+
+    Args:
+        figure: What is written.
+        name: Its name, without folder and ending.
+        run: The run's directory.
+        writer: TensorBoard's, if there is one.
+        step: Where it stands in TensorBoard.
+        formats: Endings of further files beside the PNG, such as ``pdf``.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -176,6 +195,8 @@ def write_picture(
     write_atomically(run.images / f"{name}.png", buffer.getvalue())
     if writer is not None:
         writer.add_image(f"images/{name}", pixels, step, dataformats="HWC")
+    for kind in formats:
+        save_figure(figure, run.images / f"{name}.{kind}")
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -192,5 +213,6 @@ def save_figure(figure: Figure, path: Path) -> None:
             f"cannot write {path}: pictures end in one of .{', .'.join(sorted(known))}."
         )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind)
+    with rc_context(FOR_PAPERS):
+        figure.savefig(buffer, format=kind, metadata=DATELESS.get(kind))
     write_atomically(path, buffer.getvalue())

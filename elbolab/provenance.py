@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing import Any
 
 from elbolab.errors import UserError
 from elbolab.run_directory import RunDirectory, write_atomically
+from elbolab.tables import as_markdown
 
-__all__ = ["Provenance", "file_facts", "read_provenance"]
+__all__ = ["Provenance", "facts_table", "file_facts", "read_provenance"]
 
 PACKAGES = (
     *("torch", "torchvision", "pytorch-lightning", "torchmetrics", "jsonargparse", "tensorboard"),
@@ -37,11 +38,14 @@ class Provenance:
     Args:
         run: The run directory.
         command: The words that were typed.
+        at_once: Whether the beginning is written; otherwise the end alone is.
         facts: What else is known at the beginning, such as ``seed``, ``processes`` and
             ``precision``; plain values.
     """
 
-    def __init__(self, run: RunDirectory, command: Sequence[str], **facts: Any) -> None:
+    def __init__(
+        self, run: RunDirectory, command: Sequence[str], *, at_once: bool = True, **facts: Any
+    ) -> None:
         self._path, self._clock = run.provenance, time.monotonic()
         self._before = read_provenance(run)
         self._entry: dict[str, Any] = {
@@ -53,7 +57,8 @@ class Provenance:
             "program": _program(),
             "machine": _machine(),
         }
-        self._write()
+        if at_once:
+            self._write()
 
     def add(self, **facts: Any) -> None:
         """Adds facts that became known later; they are written at the end."""
@@ -75,6 +80,11 @@ class Provenance:
             "peak_memory_mib": _peak_memory_mib(),
         }
         self._write()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The entry as it stands."""
+        return self._entry
 
     def _write(self) -> None:
         entries = [*self._before, self._entry]
@@ -99,6 +109,21 @@ def read_provenance(run: RunDirectory) -> list[dict[str, Any]]:
 def file_facts(paths: Iterable[Path]) -> dict[str, Mapping[str, Any]]:
     """Length in bytes and SHA-256 of data files, by their paths."""
     return {_without_home(str(path)): _facts(path) for path in paths if path.is_file()}
+
+
+def facts_table(facts: Mapping[str, Any]) -> str:
+    """Nested facts as a Markdown table of two columns, for TensorBoard's text page."""
+    flat = dict(_flat(facts))
+    return as_markdown({"what": list(flat), "value": list(flat.values())})
+
+
+def _flat(facts: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in facts.items():
+        full = f"{name}.{key}" if name else str(key)
+        if isinstance(value, Mapping):
+            yield from _flat(value, full)
+        else:
+            yield full, " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _facts(path: Path) -> Mapping[str, Any]:

@@ -1,13 +1,26 @@
 """Which run directory and which checkpoint a command uses."""
 
+import argparse
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from elbolab.errors import UserError
+from elbolab.errors import UserError, did_you_mean
 from elbolab.run_claim import RunClaim, RunInUseError
 from elbolab.run_directory import RunDirectory, newest, numbered
 
-__all__ = ["GOES_ON", "RUNS", "choose_checkpoint", "choose_run", "claim_run", "discard_untrained"]
+__all__ = [
+    "GOES_ON",
+    "RUNS",
+    "choose_checkpoint",
+    "choose_run",
+    "claim_run",
+    "default_run",
+    "discard_untrained",
+    "requeued",
+    "with_run_config",
+]
 
 RUNS = Path("runs")
 """Where run directories are made when ``--run_dir`` is not typed."""
@@ -90,6 +103,45 @@ def discard_untrained(run: RunDirectory) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def with_run_config(args: list[str]) -> list[str]:
+    """Gives the configuration of a typed run directory first, so that all that is typed wins."""
+    command, *rest = args
+    path = _typed(rest, "run_dir")
+    if command == "fit" or path is None or {"-h", "--help"} & set(rest):
+        return args
+    config = RunDirectory(Path(path)).config
+    if config.exists():
+        return [command, "--config", str(config), *rest]
+    if _typed(rest, "config") is None:
+        known = [str(config.parent) for config in RUNS.glob("*/config.yaml")]
+        raise UserError(f"no run in {path}: it has no config.yaml.{did_you_mean(path, known)}")
+    return args
+
+
+def _typed(args: list[str], option: str) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(f"--{option}", nargs="?")  # the command's own parser refuses its absence
+    return vars(parser.parse_known_args(args)[0])[option]
+
+
+def requeued() -> bool:
+    """Whether SLURM has started this command again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
+
+
+def default_run(configs: Sequence[str], class_path: str) -> Path:
+    """Where a run lies by default: named like its last configuration, or like its model.
+
+    Args:
+        configs: Files given as ``--config``.
+        class_path: Of the model.
+    """
+    if configs:
+        path = Path(configs[-1])
+        return RUNS / (path.parent.name if path.name == "config.yaml" else path.stem)
+    return RUNS / class_path.rsplit(".", 1)[-1].lower()
 
 
 def _claimed(run: RunDirectory) -> RunClaim:

@@ -108,6 +108,13 @@ class RunDirectory:
         except (ValueError, TypeError) as error:
             raise UserError(f"{self.metrics} is no JSON object ({error}): delete it.") from error
 
+    def drop_metrics(self, prefix: str) -> None:
+        """Takes the figures whose names begin so out of ``metrics.json``."""
+        metrics = self.read_metrics()
+        kept = {name: value for name, value in metrics.items() if not name.startswith(prefix)}
+        if kept != metrics:
+            write_atomically(self.metrics, (json.dumps(kept, indent=2) + "\n").encode())
+
     def merge_metrics(self, metrics: Mapping[str, float]) -> None:
         """Adds ``metrics`` to ``metrics.json``, replacing values of the same name.
 

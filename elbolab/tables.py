@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FORMATS", "Cells"]
+__all__ = ["FORMATS", "Cells", "as_markdown"]
 
 Cells = Mapping[str, Sequence[str]]
 """Column name → cells from top to bottom."""

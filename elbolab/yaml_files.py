@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from elbolab.errors import UserError
+from elbolab.renamed import renamed_in
 
 __all__ = ["check_typed_yaml", "check_yaml", "read_yaml_text"]
 
@@ -27,9 +28,21 @@ def check_typed_yaml(words: Iterable[str]) -> None:
     for word in words:
         value = word.partition("=")[2] if word.startswith("--") else word
         if value.lower().endswith((".yaml", ".yml")) and _is_file(value):
-            check_yaml(read_yaml_text(Path(value)), value)
+            text = read_yaml_text(Path(value))
+            check_yaml(text, value)
+            _check_names(text, value)
         elif value.startswith("{"):
             _check_typed(value)
+
+
+def _check_names(text: str, name: str) -> None:
+    """Refuses a configuration of an earlier version, with all that is to be replaced in it."""
+    if old := renamed_in(text):
+        changes = "; ".join(f"{before} is {now}" for before, now in old.items())
+        raise UserError(
+            f"{name} was written by an earlier version. Replace what has another name now: "
+            f"{changes}."
+        )
 
 
 def _is_file(name: str) -> bool:

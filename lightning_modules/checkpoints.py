@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -38,11 +39,13 @@ def keep_plain_hyperparameters(module: LightningModule) -> None:
         if isinstance(value, Mapping) and GIVEN_IN_PYTHON in value:
             if name not in NEEDED_IN_TRAINING:
                 _refuse(type(module).__name__, name, value[GIVEN_IN_PYTHON])
+        elif isinstance(value, Integral):
+            module.hparams[name] = value if isinstance(value, bool) else int(value)
         elif not _plain(value):
             if value is _default(type(module), name):
                 del module.hparams[name]
             else:
-                said = getattr(value, "__qualname__", type(value).__name__)
+                said = getattr(value, "__name__", type(value).__name__)
                 module.hparams[name] = {GIVEN_IN_PYTHON: said}
 
 

@@ -54,14 +54,14 @@ class DigitClassifier(TrainableModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
+        self.save_hyperparameters()
+        keep_plain_hyperparameters(self)
         if len(shape) != 3 or min(shape[1:]) < 4:
             raise UserError(
                 f"a classifier takes images (c, h, w) of 4 × 4 pixels or more, got {tuple(shape)}."
             )
         check_at_least_one(classes=classes, channels=channels, num_features=num_features)
         check_in("[0, 1)", dropout=dropout)
-        self.save_hyperparameters()
-        keep_plain_hyperparameters(self)
         self.shape, self.classes, self.num_features = torch.Size(shape), classes, num_features
         self.features = _feature_layers(self.shape, channels, num_features)
         self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, classes))

@@ -76,6 +76,8 @@ class NICE(TrainableModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
+        self.save_hyperparameters()
+        keep_plain_hyperparameters(self)
         dimensions = math.prod(shape)
         check_at_least_one(shape=shape, couplings=couplings, hidden=hidden, draws=draws)
         if dimensions % 2:
@@ -83,8 +85,6 @@ class NICE(TrainableModule):
                 f"couplings split the pixels into two halves, but shape {tuple(shape)} has "
                 f"{dimensions}, an odd number: crop or pad the images."
             )
-        self.save_hyperparameters()
-        keep_plain_hyperparameters(self)
         self.shape, self.draws = torch.Size(shape), draws
         half = dimensions // 2
         self.shifts = nn.ModuleList(

@@ -99,12 +99,7 @@ def build_optimizers(
         UserError: If it needs that and the trainer has none; if an argument of the optimiser or the
             schedule is out of range; if the optimiser was given in Python and is gone.
     """
-    for name, builder in (("optimizer", optimizer), ("lr_scheduler", lr_scheduler)):
-        if isinstance(builder, Mapping):
-            raise UserError(
-                f"the module was loaded from a checkpoint without its {name}, which was given in "
-                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
-            )
+    _check_given(optimizer=optimizer, lr_scheduler=lr_scheduler)
     try:
         built = optimizer(parameters)
         schedule = None if lr_scheduler is None else lr_scheduler(built)
@@ -125,3 +120,13 @@ def build_optimizers(
         "optimizer": built,
         "lr_scheduler": {"scheduler": schedule, "name": "train/learning_rate"},
     }
+
+
+def _check_given(**builders: object) -> None:
+    """A checkpoint holds a mapping in the place of what was given in Python."""
+    for name, builder in builders.items():
+        if isinstance(builder, Mapping):
+            raise UserError(
+                f"the module was loaded from a checkpoint without its {name}, which was given in "
+                f"Python: give it again, load_from_checkpoint(path, {name}=…)."
+            )

@@ -91,11 +91,11 @@ class ScoreModel(TrainableModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
+        self.save_hyperparameters()
+        keep_plain_hyperparameters(self)
         if len(shape) != 1 or shape[0] < 1:
             raise UserError(f"a score model takes vectors, shape (d,), got {tuple(shape)}.")
         check_in("[0, 1)", ema_decay=ema_decay)
-        self.save_hyperparameters()
-        keep_plain_hyperparameters(self)
         self.shape = torch.Size(shape)
         self.schedule, self.loss, self.sampler = schedule(), loss(), sampler()
         self.weight, self.levels, self.flow_steps = weight(), levels(), flow_steps
@@ -103,6 +103,7 @@ class ScoreModel(TrainableModule):
             f"[1, {self.schedule.steps}]",
             **{"flow_steps": flow_steps, "sampler.steps": self.sampler.steps},
         )
+        self.sampler.grid(self.schedule, self.sampler.steps)  # refuses what the schedule has not
         self.net = net(math.prod(shape), self.schedule)
         self.average = AveragedModel(self.net, multi_avg_fn=partial(_average, ema_decay))
         self.average.requires_grad_(False)

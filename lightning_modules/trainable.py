@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch.nn import Parameter
 
 from elbolab.errors import UserError
 from lightning_modules.optimization import build_optimizers
+from lightning_modules.stored_options import StoredModule
 
 __all__ = ["TrainableModule"]
 
@@ -17,7 +17,7 @@ HALF_WEIGHTS = {"bf16-true": "bf16-mixed", "16-true": "16-mixed"}
 """Precisions that keep the weights themselves in half precision, and what to take instead."""
 
 
-class TrainableModule(LightningModule):
+class TrainableModule(StoredModule):
     """A module that is given its optimiser, and whose figures are never in half precision.
 
     Args:
@@ -58,7 +58,7 @@ class TrainableModule(LightningModule):
         """Refuses images x with a value outside [low, high], or one that is no number.
 
         Raises:
-            UserError: Naming the range found.
+            UserError: Naming the smallest and the largest value.
         """
         smallest, largest = x.amin().item(), x.amax().item()
         if not (smallest >= low and largest <= high):  # not a number fails both

@@ -1,5 +1,6 @@
 """The variational auto-encoder."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -98,10 +99,10 @@ class VAE(TrainableModule):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
-        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape)
-        check_at_least_one(nll_samples=nll_samples, nll_memory=nll_memory)
         self.save_hyperparameters()
         keep_plain_hyperparameters(self)
+        check_at_least_one(latent_dim=latent_dim, hidden=hidden, shape=shape)
+        check_at_least_one(nll_samples=nll_samples, nll_memory=nll_memory)
         self.shape, self.latent_dim = torch.Size(shape), latent_dim
         self.posterior, self.likelihood = posterior(), likelihood(shape)
         self.latent_shape = self.posterior.latent_shape(latent_dim)
@@ -184,17 +185,46 @@ class VAE(TrainableModule):
         return self.decode(self.posterior.point(self.encode(x))).mean
 
     @torch.no_grad()
+    def elbo(self, x: Tensor) -> Tensor:
+        """The ELBO of images x ``(B, *shape)`` in nats, ``(B,)``; its noise depends on the image.
+
+        Raises:
+            UserError: If a value is outside the likelihood's range or not a number.
+        """
+        terms = self.evaluate(x)
+        return terms["reconstruction"] - terms["kl"].sum(1)
+
+    def log_likelihood(self, x: Tensor, samples: int | None = None) -> Tensor:
+        """log p(x) in nats, ``(B,)``, estimated from below: −`nll` of images x ``(B, *shape)``.
+
+        Raises:
+            UserError: If a value is outside the likelihood's range or not a number.
+        """
+        self.check_pixels(x, *self.likelihood.pixel_range)
+        if not self.normalised(x).all():
+            warnings.warn(
+                f"{type(self.likelihood).__name__} is a probability of images of 0 and 1 alone: "
+                "what it says of grey ones is no likelihood (test/nll_unnormalised).",
+                stacklevel=2,
+            )
+        return -self.nll(x, samples)
+
+    @torch.no_grad()
     @uncast
-    def nll(self, x: Tensor) -> Tensor:
+    def nll(self, x: Tensor, samples: int | None = None) -> Tensor:
         """−VLB^(K) in nats, ``(B,)``: at least −log p(x) in expectation, and near it.
 
-        K is `samples_for`; the memory for what is decoded at once is ``nll_memory``.
+        K is ``samples``, by default `samples_for`; the memory for what is decoded at once is
+        ``nll_memory``.
         """
-        nll, samples = torch.zeros(len(x), device=x.device), self.samples_for(x)
-        for count in samples.unique().tolist():
-            part = x[samples == count]
+        check_at_least_one(samples=samples)
+        nll, draws = torch.zeros(len(x), device=x.device), self.samples_for(x)
+        if samples is not None:
+            draws.fill_(samples)
+        for count in draws.unique().tolist():
+            part = x[draws == count]
             problem = VariationalProblem(part, self.encoder(part.flatten(1)), self, self.bound)
-            nll[samples == count] = -log_evidence(problem, count, self.nll_memory)
+            nll[draws == count] = -log_evidence(problem, count, self.nll_memory)
         return nll
 
     def samples_for(self, x: Tensor) -> Tensor:
@@ -202,6 +232,10 @@ class VAE(TrainableModule):
         if self.nll_samples is not None:
             return torch.full((len(x),), self.nll_samples, device=x.device)
         return torch.where(_binary(x), BINARY_SAMPLES, GREY_SAMPLES)
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """Of which images ``(B, *shape)`` p(x|z) is a density or a probability, ``(B,)``."""
+        return _binary(x) | self.likelihood.density_of_grey
 
     def on_train_batch_start(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         self.anneal(self.current_epoch + batch_idx / max(1, self.trainer.num_training_batches))
@@ -235,9 +269,8 @@ class VAE(TrainableModule):
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         x = batch[0]
-        normalised = _binary(x) | self.likelihood.density_of_grey
-        nll = {"nll": self.nll(x), "nll_samples": self.samples_for(x), "normalised": normalised}
-        return {**self.evaluate(x), **nll}
+        nll = {"nll": self.nll(x), "nll_samples": self.samples_for(x)}
+        return {**self.evaluate(x), **nll, "normalised": self.normalised(x)}
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         z = self.posterior.point(self.encode(batch[0]))

@@ -4,7 +4,7 @@
 a curve or a bar begins, and no matplotlib. Nothing here imports torch or Lightning.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -49,10 +49,11 @@ class TaskContext:
     Args:
         seed: Seed of all noise.
         run: The run directory; the task may write further files under ``run.path``.
+        figure_formats: Formats in which its figures are written beside PNG.
     """
 
-    def __init__(self, seed: int, run: RunDirectory) -> None:
-        self.seed, self.run = seed, run
+    def __init__(self, seed: int, run: RunDirectory, figure_formats: Sequence[str] = ()) -> None:
+        self.seed, self.run, self.figure_formats = seed, run, figure_formats
         self._writer: CurveWriter | None = None
 
     @property
@@ -139,10 +140,10 @@ class Task(Protocol):
     """A class whose typed constructor is its command line; it need not derive from this one.
 
     The docstring's first line describes the task in the list, its ``Args:`` section the options.
-    ``config``, ``seed`` and ``run_dir`` are every task's own options and no names for parameters.
-    The constructor raises `UserError` for impossible values and touches no files. What is slow to
-    import (SciPy, Numba, matplotlib) is imported by a module of its own, which ``run`` imports:
-    ``--help`` waits for the rest.
+    ``config``, ``seed``, ``figures`` and ``run_dir`` are every task's own options and no names for
+    parameters. The constructor raises `UserError` for impossible values and touches no files. What
+    is slow to import (SciPy, Numba, matplotlib) is imported by a module of its own, which ``run``
+    imports: ``--help`` waits for the rest.
     """
 
     def run(self, context: TaskContext) -> TaskResult:

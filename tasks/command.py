@@ -16,6 +16,8 @@ from elbolab.checks import check_seed
 from elbolab.command_line import instantiate, parse
 from elbolab.errors import UserError, did_you_mean
 from elbolab.files import shown
+from elbolab.option_checks import FIGURES_HELP, FigureOption, figure_formats
+from elbolab.provenance import Provenance
 from elbolab.run_choice import RUNS
 from elbolab.run_directory import RunDirectory, first_free, write_atomically
 from tasks.base import Task, TaskContext, TaskResult
@@ -96,6 +98,7 @@ def task_parser(name: str, task: type[Task]) -> ArgumentParser:
         help=f"The run's directory. Default: {RUNS / name}, or a new number when that is taken.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Seed of all noise.")
+    parser.add_argument("--figures", type=FigureOption, help=FIGURES_HELP)
     try:
         parser.add_class_arguments(task)
     except (ValueError, TypeError, argparse.ArgumentError) as error:
@@ -108,13 +111,15 @@ def _run(name: str, task_class: type[Task], options: list[str]) -> int:
     parser = task_parser(name, task_class)
     config = parse(parser, options)
     check_seed(seed=config.seed)
+    formats = figure_formats(config.figures)
     built = vars(instantiate(parser, config))
     task = task_class(**{key: built[key] for key in built if key not in OWN_OPTIONS})
     complete = _complete(parser, config)
     try:
         with _terminable(), _claimed(name, config.run_dir, complete) as run:
             print(f"Run directory: {run.path}")
-            result = _execute(name, task, TaskContext(config.seed, run))
+            with _recorded(run, ["task", name, *options], config.seed):
+                result = _execute(name, task, TaskContext(config.seed, run, formats))
     except MemoryError as error:
         reason = shown(str(error)) if str(error) else "none is left"
         raise UserError(
@@ -149,6 +154,21 @@ def _terminable() -> Iterator[None]:
 
 def _terminate(*_: object) -> NoReturn:
     raise _Terminated
+
+
+@contextmanager
+def _recorded(run: RunDirectory, words: list[str], seed: int) -> Iterator[None]:
+    """Keeps what made the run, unless the task fails before it wrote anything."""
+    entry, outcome = Provenance(run, words, at_once=False, seed=seed), "failed"
+    try:
+        yield
+        outcome = "finished"
+    except KeyboardInterrupt:
+        outcome = "stopped"
+        raise
+    finally:
+        if list(run.path.iterdir()) != [run.config]:
+            entry.end(outcome)
 
 
 def _execute(name: str, task: Task, context: TaskContext) -> TaskResult:

@@ -17,7 +17,7 @@ __all__ = ["GROUP", "OWN_OPTIONS", "describe", "installed_tasks", "load_task"]
 GROUP = "elbolab.tasks"
 """Entry-point group in which packages announce ``name = "module:Class"``."""
 
-OWN_OPTIONS = ("config", "run_dir", "seed")
+OWN_OPTIONS = ("config", "run_dir", "seed", "figures")
 """Options of every task, which its constructor does not see."""
 
 TRACEBACK = "ELBOLAB_TRACEBACK=1 shows the traceback"

@@ -49,7 +49,8 @@ def write_result(name: str, result: TaskResult, context: TaskContext) -> None:
         write_atomically(context.run.path / f"{table}.csv", content)
     step = context.writer.last_step
     for figure, drawn in result.figures.items():
-        pictures.write_picture(drawn, figure, context.run, context.writer, step)
+        formats = context.figure_formats
+        pictures.write_picture(drawn, figure, context.run, context.writer, step, formats)
     for tag, value in metrics.items():
         context.writer.add_scalar(tag, value, step)
     context.run.merge_metrics(metrics)

@@ -3,8 +3,9 @@
 import csv
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -165,3 +166,70 @@ def tiny_mnist(tmp_path) -> Path:
         labels = generator.integers(0, 10, count, dtype=np.uint8)
         write_idx(root / f"MNIST/raw/{prefix}-labels-idx1-ubyte", labels)
     return root
+
+
+TINY = [
+    *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
+]
+DIGITS = [
+    *("--data", "GlyphDataModule", "--data.train_size", "160", "--data.val_size", "40"),
+    *("--data.test_size", "60", "--data.batch_size", "40", "--data.eval_batch_size", "32", *TINY),
+]
+NETS = ("--model.hidden", "[16]", "--model.latent_dim", "4", "--model.nll_samples", "20")
+SCORES = [
+    *("--model.net.hidden", "[16]", "--model.schedule.steps", "20", "--model.flow_steps", "5"),
+    *("--model.schedule.beta_max", "0.4"),
+]
+LATENTS = ("--data", "LatentDataModule", "--data.vae_run", "{}/gaussian", *SCORES, *TINY)
+SPIRAL = [
+    *("--data", "SpiralDataModule", "--data.train_size", "200", "--data.test_size", "70"),
+    *("--data.components", "40"),
+]
+TINY_RUNS = {
+    "vae": ("fit", "--model", "VAE", *DIGITS, *NETS, "--data.binarize", "static"),
+    "gaussian": ("fit", "--config", "vae_gaussian", *DIGITS, *NETS),
+    "categorical": ("fit", "--config", "vae_categorical", *DIGITS, *NETS),
+    "exponential": ("fit", "--config", "vae_exponential", *DIGITS, *NETS),
+    "learned_prior": ("fit", "--config", "vae_learned_prior", *DIGITS, *NETS),
+    "iwae": ("fit", "--config", "iwae", *DIGITS, *NETS, "--model.bound.samples", "5"),
+    "nice": ("fit", "--model", "NICE", "--model.hidden", "[16]", *DIGITS),
+    "classifier": ("fit", "--model", "DigitClassifier", *DIGITS),
+    "spiral": ("fit", "--model", "SpiralScore", *SPIRAL, *SCORES, *TINY),
+    "latent": ("fit", "--model", "LatentScore", *LATENTS),
+    "conditional": ("fit", "--model", "ConditionalScore", *LATENTS),
+    "cavi": ("task", "cavi", "--config", str(ROOT / "configs/tasks/cavi_simulated.yaml")),
+    "game": ("task", "game", "--steps", "20"),
+    "mdp": ("task", "mdp"),
+    "qwop": ("task", "qwop", "--budget", "130", "--seeds", "2"),
+    "trueskill": ("task", "trueskill", "--matches", "simulated", "--league.teams", "6"),
+}
+"""Name → command, of one tiny run of each family and each task; ``{}`` is where they lie."""
+
+
+class TinyRuns:
+    """Runs that are made once a session, when a test first asks for them; none may be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            typed = [word.format(self.folder) for word in TINY_RUNS[name]]
+            if "LatentDataModule" in typed:
+                self["gaussian"]
+            assert cli.main([*typed, "--run_dir", str(path)]) == 0
+        return path
+
+    def copy(self, name: str, to: Path) -> Path:
+        """A run somewhere else, to be damaged."""
+        return Path(shutil.copytree(self[name], to))
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory, cache) -> Iterator[TinyRuns]:
+    """One tiny run of each family and each task."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield TinyRuns(tmp_path_factory.mktemp("tiny"))

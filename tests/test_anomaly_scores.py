@@ -52,10 +52,10 @@ def test_false_positives_at_a_share_of_true_ones_are_scikit_learns(ties, tpr):
 
 def test_errors_are_counted_on_both_sides_of_the_threshold():
     inside, outside = torch.tensor([0.0, 5.0, 5.0, 9.0]), torch.tensor([4.0, 5.0, 1.0, 2.0, 3.0])
-    found = {k: v.item() for k, v in error_figures(inside, outside, torch.tensor(5.0)).items()}
-    assert (found["type_i_errors"], found["type_i_rate"]) == (1, 0.25)
-    assert (found["type_ii_errors"], found["type_ii_rate"]) == (1, pytest.approx(0.2))
-    assert found["threshold"] == 5
+    figures = {k: v.item() for k, v in error_figures(inside, outside, torch.tensor(5.0)).items()}
+    assert (figures["type_i_errors"], figures["type_i_rate"]) == (1, 0.25)
+    assert (figures["type_ii_errors"], figures["type_ii_rate"]) == (1, pytest.approx(0.2))
+    assert figures["threshold"] == 5
 
 
 def test_threshold_is_three_standard_deviations_below_the_mean():
@@ -66,10 +66,10 @@ def test_threshold_is_three_standard_deviations_below_the_mean():
 
 def test_typicality_punishes_what_is_far_too_probable():
     calibration = torch.tensor([90.0, 100.0, 110.0])
-    found = torch.tensor([100.0, 105.0, 160.0, 40.0])
+    likelihoods = torch.tensor([100.0, 105.0, 160.0, 40.0])
     images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
-    assert TypicalityScore()(found, images, calibration).tolist() == [0, -5, -60, -60]
-    assert LikelihoodScore()(found, images, calibration).tolist() == found.tolist()
+    assert TypicalityScore()(likelihoods, images, calibration).tolist() == [0, -5, -60, -60]
+    assert LikelihoodScore()(likelihoods, images, calibration).tolist() == likelihoods.tolist()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

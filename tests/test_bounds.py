@@ -49,31 +49,31 @@ def test_importance_weighted_bound_grows_with_k_and_stays_below_the_evidence():
     torch.manual_seed(2)
     model = LinearGaussian()
     raw, exact = model.wrong_raw(), model.log_evidence()
-    found = [mean_and_error(estimates(model, raw, ImportanceWeighted(k))) for k in (1, 2, 5, 20)]
-    assert ((found[0][0] - model.exact_elbo(raw)).abs() < 3 * found[0][1]).all()
-    for (low, low_error), (high, high_error) in itertools.pairwise(found):
+    bounds = [mean_and_error(estimates(model, raw, ImportanceWeighted(k))) for k in (1, 2, 5, 20)]
+    assert ((bounds[0][0] - model.exact_elbo(raw)).abs() < 3 * bounds[0][1]).all()
+    for (low, low_error), (high, high_error) in itertools.pairwise(bounds):
         assert (high - low > 3 * (low_error**2 + high_error**2).sqrt()).all()
-    assert all((mean < exact + 3 * error).all() for mean, error in found)
+    assert all((mean < exact + 3 * error).all() for mean, error in bounds)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 50])
 def test_every_draw_gives_the_evidence_where_q_is_the_posterior(samples):
     torch.manual_seed(3)
     model = LinearGaussian()
-    found = estimates(model, model.exact_raw(), ImportanceWeighted(samples), 20)
-    torch.testing.assert_close(found, model.log_evidence().expand(20, -1), atol=1e-10, rtol=0)
+    values = estimates(model, model.exact_raw(), ImportanceWeighted(samples), 20)
+    torch.testing.assert_close(values, model.log_evidence().expand(20, -1), atol=1e-10, rtol=0)
 
 
 def test_log_evidence_does_not_depend_on_how_much_is_decoded_at_once():
     model = LinearGaussian(examples=7)
-    found = []
+    evidences = []
     problem = model.problem(model.wrong_raw(), Elbo())
     for memory in (1e-6, 0.1, 0.3, 1000):
         torch.manual_seed(4)
-        found.append(log_evidence(problem, 1234, memory))
-    for other in found[1:]:
-        torch.testing.assert_close(other, found[0], atol=1e-10, rtol=0)
-    assert ((found[0] - model.log_evidence()).abs() < 0.1).all()
+        evidences.append(log_evidence(problem, 1234, memory))
+    for other in evidences[1:]:
+        torch.testing.assert_close(other, evidences[0], atol=1e-10, rtol=0)
+    assert ((evidences[0] - model.log_evidence()).abs() < 0.1).all()
 
 
 def test_bounds_of_given_weights():
@@ -137,12 +137,12 @@ def test_metric_is_exact_whatever_the_batches_and_processes():
         metric = EvidenceMetric({name: v.shape[1:] for name, v in terms.items()}).set_dtype(F64)
         for part in zip(*(t.split(size) for t in terms.values()), strict=True):
             metric.update(**dict(zip(terms, part, strict=True)))
-        found = metric.compute()
-        assert float(found["elbo"]) == pytest.approx(elbo.mean(), rel=1e-12)
+        figures = metric.compute()
+        assert float(figures["elbo"]) == pytest.approx(elbo.mean(), rel=1e-12)
         standard_error = elbo.std() / len(elbo) ** 0.5
-        assert float(found["elbo_standard_error"]) == pytest.approx(standard_error, rel=1e-9)
-        assert float(found["nll"]) == pytest.approx(float(double["nll"].mean()), rel=1e-12)
-        torch.testing.assert_close(torch.stack(found["kl_per_dimension"]), double["kl"].mean(0))
+        assert float(figures["elbo_standard_error"]) == pytest.approx(standard_error, rel=1e-9)
+        assert float(figures["nll"]) == pytest.approx(float(double["nll"].mean()), rel=1e-12)
+        torch.testing.assert_close(torch.stack(figures["kl_per_dimension"]), double["kl"].mean(0))
         spread = double["posterior_mean"].var(0, unbiased=False).sum(1)
-        torch.testing.assert_close(torch.stack(found["posterior_mean_variance"]), spread)
-    assert float(found["elbo"]) == pytest.approx(float(found["reconstruction"] - found["kl"]))
+        torch.testing.assert_close(torch.stack(figures["posterior_mean_variance"]), spread)
+    assert float(figures["elbo"]) == pytest.approx(float(figures["reconstruction"] - figures["kl"]))

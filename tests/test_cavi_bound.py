@@ -11,8 +11,9 @@ from tasks.cavi.ascent import ascend, coordinate_updates
 from tasks.cavi.events import Events, InMemory
 from tasks.cavi.fitting import fit_in_memory
 from tasks.cavi.kernel import exponentials
+from tasks.cavi.methods import Streaming
 from tasks.cavi.model import DirichletWeights, EpicentreModel, FixedWeights
-from tasks.cavi.options import Constants, Streaming
+from tasks.cavi.options import Constants
 from tasks.cavi.posterior import Dirichlet, Gamma, Gaussian, PointMass, VariationalPosterior
 from tasks.cavi.predictive import responsibilities
 from tasks.cavi.problem import FitProblem

@@ -160,15 +160,20 @@ WRONG_OPTIONS = {
 def refused(run_task, capsys):
     """Runs the task, which must refuse; returns the one line that it says."""
 
+    def files():
+        return sorted(
+            path for path in Path().iterdir() if path.name not in ("cache", "__pycache__")
+        )
+
     def run(*options):
-        before = sorted(Path().iterdir())
+        before = files()
         assert cli.main(["task", "cavi", *options, "--run_dir", "out"]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1
         assert lines[0].startswith("error: ")
         assert lines[0].isprintable()
         assert len(lines[0]) < 500
-        assert sorted(p for p in Path().iterdir() if p.name != "cache") == before
+        assert files() == before
         return lines[0]
 
     return run
@@ -271,3 +276,21 @@ def test_a_wrong_row_behind_cells_of_two_lines_has_its_own_number(tmp_path):
     for chunk in (1, 7, 64):
         with pytest.raises(UserError, match="line 44, column stations"):
             list(CsvEvents(path, ["lat"], "stations").chunks(chunk))
+
+
+def test_an_algorithm_of_ones_own_is_registered_or_named(refused, run_task, monkeypatch):
+    start = "from tasks.cavi.methods import Algorithm, Streaming\nclass Own(Algorithm):\n"
+    body = "    def hold(self, source):\n        return source\n"
+    Path("unregistered_ascent.py").write_text(start + body)
+    registered = (
+        "from tasks.cavi.fitting import ascend, fit_posterior\n"
+        "@fit_posterior.register(Own)\n"
+        "def own(options, problem, q, generator):\n"
+        "    return ascend(Streaming(50, 3), problem, q)\n"
+    )
+    Path("registered_ascent.py").write_text(start + body + registered)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    _, metrics = run_task("cavi", *FEW, "--algorithm", "registered_ascent.Own")
+    assert metrics["passes"] <= 3
+    line = refused(*FEW, "--algorithm", "unregistered_ascent.Own")
+    assert "algorithm Own must be registered with tasks.cavi.fitting.fit_posterior" in line

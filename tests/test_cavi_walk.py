@@ -12,7 +12,8 @@ from conftest import ROOT
 
 from elbolab.run_directory import RunDirectory
 from tasks.base import TaskContext
-from tasks.cavi.options import FullPass, Simulation, Stochastic, Streaming
+from tasks.cavi.methods import FullPass, Stochastic, Streaming
+from tasks.cavi.options import Simulation
 from tasks.cavi.task import CAVI
 
 ALGORITHMS = [FullPass(20), Streaming(7, 20), Stochastic(2, 8)]

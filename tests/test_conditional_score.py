@@ -40,39 +40,39 @@ def model(**options) -> ConditionalScore:
 def fitted(workplace) -> tuple[ConditionalScore, Path]:
     """A model after two steps, and its checkpoint; the VAE's run is gone."""
     write_vae_run(Path("runs/latent_vae"))
-    found, data = model().train(), LatentDataModule("runs/latent_vae", batch_size=120)
+    trained, data = model().train(), LatentDataModule("runs/latent_vae", batch_size=120)
     trainer = Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir="runs/score",
     )  # fmt: skip
-    trainer.fit(found, datamodule=data)
+    trainer.fit(trained, datamodule=data)
     trainer.save_checkpoint("model.ckpt")
     shutil.rmtree("runs/latent_vae")
-    return found.eval(), Path("model.ckpt")
+    return trained.eval(), Path("model.ckpt")
 
 
 def test_a_checkpoint_samples_the_same_images_without_the_vaes_run(fitted):
-    found, path = fitted
+    trained, path = fitted
     again = ConditionalScore.load_from_checkpoint(
         path, net=small, schedule=lambda: SHORT, sampler=Ancestral
     ).eval()
-    images = found.sample(5, seeded(), y=[0, 1, 2, 3, 9], guidance=0.5)
+    images = trained.sample(5, seeded(), y=[0, 1, 2, 3, 9], guidance=0.5)
     assert images.shape == (5, 1, 28, 28)
     assert float(images.min()) >= 0
     assert float(images.max()) <= 1
     assert torch.equal(images, again.sample(5, seeded(), y=[0, 1, 2, 3, 9], guidance=0.5))
-    assert not torch.equal(images, found.sample(5, seeded(1), y=[0, 1, 2, 3, 9], guidance=0.5))
+    assert not torch.equal(images, trained.sample(5, seeded(1), y=[0, 1, 2, 3, 9], guidance=0.5))
 
 
 def test_guidance_zero_is_plain_conditional_sampling_exactly():
-    found, y = model(), torch.tensor([4, 4, 7])
-    torch.nn.init.normal_(found.score.labels.weight)
-    x = found.noise(3, generator := seeded())
-    plain = found.sampler(found.score.given(y), x, found.schedule, generator)
-    assert torch.equal(found.sample_latents(3, seeded(), y=y, guidance=0.0), plain)
-    assert not torch.equal(found.sample_latents(3, seeded(), y=y, guidance=0.5), plain)
-    one = found.sample_latents(3, seeded(), y=4, guidance=0.0)
-    assert torch.equal(one, found.sample_latents(3, seeded(), y=[4, 4, 4], guidance=0.0))
+    trained, y = model(), torch.tensor([4, 4, 7])
+    torch.nn.init.normal_(trained.score.labels.weight)
+    x = trained.noise(3, generator := seeded())
+    plain = trained.sampler(trained.score.given(y), x, trained.schedule, generator)
+    assert torch.equal(trained.sample_latents(3, seeded(), y=y, guidance=0.0), plain)
+    assert not torch.equal(trained.sample_latents(3, seeded(), y=y, guidance=0.5), plain)
+    one = trained.sample_latents(3, seeded(), y=4, guidance=0.0)
+    assert torch.equal(one, trained.sample_latents(3, seeded(), y=[4, 4, 4], guidance=0.0))
 
 
 @pytest.mark.parametrize("w", [-1.0, 0.0, 0.5, 2.0])
@@ -85,15 +85,15 @@ def test_guided_gaussians_are_gaussians_in_closed_form(w):
 
 @pytest.mark.parametrize("loss", [Hyvarinen(), Denoising()])
 def test_without_labels_in_training_the_model_is_the_unlabelled_one(loss):
-    found = model(label_dropout=1.0, loss=lambda: loss).train()
-    optimizer = found.configure_optimizers()
+    trained = model(label_dropout=1.0, loss=lambda: loss).train()
+    optimizer = trained.configure_optimizers()
     for _ in range(5):
         x, y = torch.randn(64, 3), torch.randint(10, (64,))
         optimizer.zero_grad()
-        found.training_step((x, y), 0)["loss"].backward()
+        trained.training_step((x, y), 0)["loss"].backward()
         optimizer.step()
-    net, plain = found.net, ScoreMLP(3, SHORT, [32, 32], embedding=lambda _: found.net.embedding,
-                                     resolution=0.5)  # fmt: skip
+    net = trained.net
+    plain = ScoreMLP(3, SHORT, [32, 32], embedding=lambda _: net.embedding, resolution=0.5)
     weights = {n: v for n, v in net.state_dict().items() if not n.startswith("labels")}
     plain.load_state_dict(weights)
     x, k = torch.randn(10, 3), torch.randint(1, 31, (10,))
@@ -104,20 +104,20 @@ def test_without_labels_in_training_the_model_is_the_unlabelled_one(loss):
 def test_labels_are_learned_and_dropped_labels_average_over_them():
     """One latent at ±2 for labels 1 and 0: samples of a label stay on its side."""
     torch.manual_seed(0)
-    found = ConditionalScore((1,), net=small, schedule=lambda: SHORT, ema_decay=0.9).train()
-    optimizer = found.configure_optimizers()
+    trained = ConditionalScore((1,), net=small, schedule=lambda: SHORT, ema_decay=0.9).train()
+    optimizer = trained.configure_optimizers()
     for _ in range(400):
         y = torch.randint(2, (256,))
         x = (4.0 * y - 2).unsqueeze(1) + 0.3 * torch.randn(256, 1)
         optimizer.zero_grad()
-        found.training_step((x, y), 0)["loss"].backward()
+        trained.training_step((x, y), 0)["loss"].backward()
         optimizer.step()
-        found.average.update_parameters(found.net)
-    found.eval()
+        trained.average.update_parameters(trained.net)
+    trained.eval()
     for y, side in ((0, -1), (1, 1)):
-        u = found.sample_latents(500, seeded(), y=y, guidance=0.0) * side
+        u = trained.sample_latents(500, seeded(), y=y, guidance=0.0) * side
         assert float((u > 0).float().mean()) > 0.95
-    share = float((found.sample_latents(2000, seeded()) > 0).float().mean())
+    share = float((trained.sample_latents(2000, seeded()) > 0).float().mean())
     assert share == pytest.approx(0.5, abs=0.1)  # 3 standard errors are 0.034; the rest is bias
 
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_without_a_vae_is_refused():
 
 
 def test_a_checkpoint_refuses_the_latents_of_another_vae(fitted):
-    found, path = fitted
+    trained, path = fitted
     write_vae_run(Path("runs/other"))
     checkpoint = torch.load("runs/other/checkpoints/best.ckpt", weights_only=True)
     checkpoint["state_dict"]["encoder.0.bias"] += 1
@@ -190,4 +190,6 @@ def test_a_checkpoint_refuses_the_latents_of_another_vae(fitted):
     data.setup("test")
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
     with pytest.raises(UserError, match=r"another VAE than the checkpoint's: .*--data.vae_run"):
-        trainer.test(found, datamodule=data, ckpt_path=str(path), weights_only=True, verbose=False)
+        trainer.test(
+            trained, datamodule=data, ckpt_path=str(path), weights_only=True, verbose=False
+        )

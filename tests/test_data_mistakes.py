@@ -45,7 +45,7 @@ POINTS = np.zeros((50, 2))
 
 FILES = {
     "Latin-1": ("a.csv", GOOD.encode() + "1,2 # größe\n".encode("latin-1"), "line 51, is no text"),
-    "UTF-16": ("a.csv", GOOD.encode("utf-16"), "is in UTF-16: save it as UTF-8"),
+    "UTF-16": ("a.csv", GOOD.encode("utf-16"), "is in UTF-16"),
     "a zero byte": ("a.csv", GOOD.encode() + b"1,\x002\n", "line 51, has a zero byte"),
     "binary": ("a.csv", bytes(range(256)), "line 1, has a zero byte"),
     "a header": ("a.csv", "x,y\n" + GOOD, "line 1, is no pair of numbers: such a file has no h"),
@@ -130,6 +130,13 @@ def test_the_command_line_says_the_same_and_writes_nothing(workplace, capsys, ki
     assert line.startswith("error: ")
     assert message in line
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_missing_file_of_points_is_named(workplace, capsys):
+    typed = ["fit", "--data", "FilePointsDataModule", "--data.path", "none.csv"]
+    assert cli.main([*typed, "--model", "ScoreModel"]) == 2
+    assert "error: no file none.csv" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def images(n: int = 30, side: int = 28) -> np.ndarray:

@@ -47,8 +47,8 @@ def assert_unbiased(model, exact, bound, estimator, kl_weight):
     model.W = model.W.clone().requires_grad_()
     expected = torch.autograd.grad(exact(raw, kl_weight)[0], (raw, model.W))
     model.W = model.W.detach()
-    found = gradients(model, raw.detach(), bound, estimator, kl_weight)
-    for truth, estimates in zip((expected[0][0], expected[1]), found, strict=True):
+    both = gradients(model, raw.detach(), bound, estimator, kl_weight)
+    for truth, estimates in zip((expected[0][0], expected[1]), both, strict=True):
         error = estimates.std(0) / len(estimates) ** 0.5
         assert ((estimates.mean(0) - truth.flatten()).abs() <= 3 * error + 1e-12).all()
 
@@ -133,8 +133,8 @@ def test_gradient_noise_of_a_gaussian_gradient():
     def loss():
         return (3 * a).sum() + 0.5 * (b + torch.randn(500)).square().sum()
 
-    found = gradient_noise(loss, {"a": [a], "b": [b]}, 200)
-    assert found["a"].variance == 0
+    noise = gradient_noise(loss, {"a": [a], "b": [b]}, 200)
+    assert noise["a"].variance == 0
     # The sum of 500 sample variances of 200 normal draws each has standard error √(2·500/199).
-    assert found["b"].variance == pytest.approx(500, abs=4 * (2 * 500 / 199) ** 0.5)
-    assert found["b"].snr == pytest.approx((500 * 4 / 500) ** 0.5, rel=0.05)
+    assert noise["b"].variance == pytest.approx(500, abs=4 * (2 * 500 / 199) ** 0.5)
+    assert noise["b"].snr == pytest.approx((500 * 4 / 500) ** 0.5, rel=0.05)

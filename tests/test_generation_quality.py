@@ -83,8 +83,8 @@ def test_class_metric_does_not_depend_on_the_batches():
     [
         ({"shape": (784,)}, r"takes images \(c, h, w\)"),
         ({"shape": (1, 28, 3)}, "4 × 4 pixels or more"),
-        ({"channels": (0, 4)}, "channels and num_features must be at least 1"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"channels": (0, 4)}, "channels must be at least 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_impossible_classifiers_are_refused(options, message):
@@ -102,7 +102,7 @@ def test_a_label_beyond_the_classes_is_named():
     ("options", "message"),
     [
         ({"num_samples": 10}, "num_samples must be above 10"),
-        ({"guidance": [float("nan")]}, "finite number"),
+        ({"guidance": [float("nan")]}, "guidance must be at least -1, got nan"),
     ],
 )
 def test_impossible_judgements_are_refused(options, message):

@@ -105,29 +105,29 @@ def test_gaussian_kls_equal_numerical_integration(mean, log_variance):
         expected, _ = quad(
             lambda z, p=other: truth.pdf(z) * (truth.logpdf(z) - p.logpdf(z)), -20, 20
         )
-        found = closed_form_kl(q, p(None))
-        assert found.shape == (1, 1)
-        assert float(found.detach()) == pytest.approx(expected, abs=1e-8)
+        kl = closed_form_kl(q, p(None))
+        assert kl.shape == (1, 1)
+        assert float(kl.detach()) == pytest.approx(expected, abs=1e-8)
 
 
 def test_exponential_kl_equals_the_formula_and_numerical_integration():
     q = ExponentialPosterior()(torch.tensor([[math.log(2.0)]], dtype=F64))
     rate = float(q.base_dist.rate)
-    found = float(closed_form_kl(q, ExponentialPrior((1,), (1,), rate=0.5).double()(None)))
-    assert found == pytest.approx(
+    kl = float(closed_form_kl(q, ExponentialPrior((1,), (1,), rate=0.5).double()(None)))
+    assert kl == pytest.approx(
         math.log(rate / 0.5) + 0.5 / rate - 1, abs=1e-8
     )  # log λ is kept in float32
     a, b = expon(scale=1 / rate), expon(scale=2)
     expected, _ = quad(lambda z: a.pdf(z) * (a.logpdf(z) - b.logpdf(z)), 0, 40 / rate)
-    assert found == pytest.approx(expected, abs=1e-8)
+    assert kl == pytest.approx(expected, abs=1e-8)
 
 
 def test_categorical_kl_equals_enumeration():
     raw = torch.randn(2, 3 * 4, generator=torch.Generator().manual_seed(0), dtype=F64)
     q = CategoricalPosterior(4)(raw)
-    found = closed_form_kl(q, UniformCategoricalPrior((3, 4), (1,)).double()(None))
+    kl = closed_form_kl(q, UniformCategoricalPrior((3, 4), (1,)).double()(None))
     pi = raw.view(2, 3, 4).softmax(-1)
-    torch.testing.assert_close(found, (pi * (4 * pi).log()).sum(-1))
+    torch.testing.assert_close(kl, (pi * (4 * pi).log()).sum(-1))
 
 
 def test_no_closed_form_is_none():
@@ -213,9 +213,9 @@ def test_extreme_encoder_outputs_stay_finite(posterior, prior, level):
 
 def test_log_variance_is_bounded_smoothly():
     raw = torch.linspace(-200, 200, 2001, dtype=F64, requires_grad=True)
-    found = bounded(raw)
-    (slope,) = torch.autograd.grad(found.sum(), raw)
-    assert float(found.abs().max()) <= LOG_VARIANCE_BOUND
+    log_variance = bounded(raw)
+    (slope,) = torch.autograd.grad(log_variance.sum(), raw)
+    assert float(log_variance.abs().max()) <= LOG_VARIANCE_BOUND
     assert bool((slope >= 0).all())
     assert float(slope[1000]) == 1
     assert float(bounded(torch.tensor(1.0))) == pytest.approx(1, abs=2e-3)
@@ -228,12 +228,12 @@ def test_mixture_prior_is_the_mixture_that_its_parameters_say():
         prior.logits.copy_(torch.tensor([0.0, 1.0, -1.0]))
         prior.log_variances.copy_(torch.tensor([[0.0], [-1.0], [1.0]]))
     z = np.linspace(-12, 12, 4001)
-    found = prior(None).log_prob(torch.tensor(z)[:, None]).exp().detach().numpy()
+    density = prior(None).log_prob(torch.tensor(z)[:, None]).exp().detach().numpy()
     weights = torch.softmax(torch.tensor([0.0, 1.0, -1.0], dtype=F64), 0).numpy()
     means = prior.means.detach().numpy()[:, 0]
     scales = np.exp([0.0, -0.5, 0.5])
     parts = zip(weights, means, scales, strict=True)
-    np.testing.assert_allclose(found, sum(w * norm(m, s).pdf(z) for w, m, s in parts), rtol=1e-10)
+    np.testing.assert_allclose(density, sum(w * norm(m, s).pdf(z) for w, m, s in parts), rtol=1e-10)
     draws = prior.sample(20_000, None, torch.Generator().manual_seed(1)).numpy()[:, 0]
     parts = list(zip(weights, means, scales, strict=True))
     assert kstest(draws, lambda t: sum(w * norm(m, s).cdf(t) for w, m, s in parts)).pvalue > 0.01

@@ -157,11 +157,11 @@ def test_mixed_precision_trains_and_likelihoods_stay_those_of_float64(tmp_path):
     trainer.fit(model, TensorBatches((x,), 32, shuffle=True))
     assert set(seen) == {torch.bfloat16}
     with torch.autocast("cpu", torch.bfloat16):
-        found = model.log_likelihood(x)
+        likelihood = model.log_likelihood(x)
     y = dequantize(x, content_noise(x, 0))
     exact = model.double().log_prob(y.double())
-    assert found.dtype == torch.float32
-    assert float((found - exact).abs().max()) < 1e-3
+    assert likelihood.dtype == torch.float32
+    assert float((likelihood - exact).abs().max()) < 1e-3
     assert float(exact.abs().mean()) > 20
 
 

@@ -8,6 +8,7 @@ from callbacks.monitors.anomaly_pictures import histograms, roc
 from callbacks.monitors.hyvarinen import HyvarinenMonitor
 from callbacks.pictures.images import DigitRows, SampleGrid
 from callbacks.pictures.latent_pictures import _process
+from callbacks.pictures.latent_space import label_colour
 from callbacks.pictures.point_pictures import samples_picture
 from callbacks.pictures.score_field import chosen_levels
 from elbolab.pictures import image_rows
@@ -138,3 +139,7 @@ def test_levels_shown_by_default_fit_any_schedule():
     assert chosen_levels(None, shares, Stepped(), None) == [1, 24, 60]
     Stepped.schedule.steps = 300
     assert chosen_levels(None, shares, Stepped(), None) == [5, 120, 300]
+
+
+def test_ten_labels_have_ten_colours():
+    assert len({label_colour(label) for label in range(10)}) == 10

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import SMALL
 
+import cli
+from datamodules.mnist import MNISTDataModule
 from elbolab.errors import UserError
 from elbolab.provenance import Provenance, file_facts, read_provenance
 from elbolab.run_directory import RunDirectory
@@ -65,3 +68,36 @@ def test_a_damaged_file_is_named(tmp_path, content):
     Path(run.provenance).write_text(content)
     with pytest.raises(UserError, match=r"provenance\.json is damaged"):
         read_provenance(run)
+
+
+def test_fit_resume_test_and_predict_each_leave_their_entry(fit):
+    run = fit("out")
+    more = ["--run_dir", "out", "--ckpt_path", "last", "--trainer.max_epochs", "3"]
+    assert cli.main(["fit", "--config", "vae_glyphs", *SMALL, *more]) == 0
+    assert cli.main(["test", "--run_dir", "out"]) == 0
+    assert cli.main(["predict", "--run_dir", "out", "--num_samples", "2"]) == 0
+    entries = read_provenance(RunDirectory(run))
+    assert [entry["command"][0] for entry in entries] == ["fit", "fit", "test", "predict"]
+    assert {entry["outcome"] for entry in entries} == {"finished"}
+    first, second, *_ = entries
+    assert (first["began_at_step"], first["ended_at_step"]) == (0, 30)
+    assert (second["began_at_step"], second["ended_at_step"]) == (30, 45)
+    assert first["training_loop"]
+    assert first["examples_per_second"] > 0
+    assert first["parameters"] > 1000
+    assert (first["processes"], first["precision"], first["seed"]) == (1, "32-true", 0)
+
+
+def test_a_task_leaves_an_entry_too(run_task):
+    folder, _ = run_task("mdp", "--compare", "false", "--seed", "3")
+    (entry,) = read_provenance(RunDirectory(folder))
+    assert entry["command"][:2] == ["task", "mdp"]
+    assert (entry["outcome"], entry["seed"]) == ("finished", 3)
+
+
+@pytest.mark.real_data
+def test_files_of_the_data_are_known(data_root):
+    facts = file_facts(MNISTDataModule(root=str(data_root)).source_files())
+    assert len(facts) == 4
+    sizes = sorted(fact["bytes"] for fact in facts.values())
+    assert sizes == [10_008, 60_008, 7_840_016, 47_040_016]

@@ -88,7 +88,14 @@ def test_a_given_plan_is_scored_and_drawn_and_nothing_is_searched(text, run):
     Path("plan.csv").write_text(texts[text])
     out, metrics = run("--plan", "plan.csv", drawn=True)
     assert metrics["distance"] == simulate(numbers)
-    names = ("config.yaml", "metrics.json", "plan.csv", "images/gait.gif", "images/strobe.png")
+    names = (
+        "config.yaml",
+        "provenance.json",
+        "metrics.json",
+        "plan.csv",
+        "images/gait.gif",
+        "images/strobe.png",
+    )
     assert {path for path in files_of(out) if "tfevents" not in path.name} == set(map(Path, names))
 
 

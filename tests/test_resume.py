@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT, SMALL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
+from elbolab.run_directory import write_atomically
 from lightning_modules.vae import VAE
 
 FIT = ["fit", "--config", "configs/vae_glyphs.yaml", *SMALL]
@@ -237,6 +239,16 @@ def test_a_damaged_metrics_file_is_known_before_training(workplace, capsys):
     assert cli.main([*FIT, "--run_dir", "out", *on]) == 2
     assert "metrics.json is no JSON object" in capsys.readouterr().err
     assert Path("out/checkpoints/last.ckpt").read_bytes() == before
+
+
+def test_options_of_a_test_are_kept_with_its_figures(workplace):
+    assert cli.main([*FIT, "--run_dir", "out", "--trainer.max_epochs", "1"]) == 0
+    write_atomically(Path("out/metrics.json"), b'{"test/stale": 1.0, "val/elbo": -1.0}')
+    assert cli.main(["test", "--run_dir", "out", "--data.binarize", "static"]) == 0
+    assert {"test/stale", "val/elbo"} & metrics("out").keys() == {"val/elbo"}
+    kept = Path("out/test.yaml").read_text()
+    assert kept.startswith("# test of out/checkpoints/best.ckpt")
+    assert yaml.safe_load(kept)["data"]["init_args"]["binarize"] == "static"
 
 
 def test_a_full_disk_is_one_line(workplace, capsys, monkeypatch):

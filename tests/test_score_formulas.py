@@ -79,9 +79,9 @@ def test_a_grid_goes_from_the_top_to_the_data_in_about_equal_jumps(steps):
     [
         (lambda: LinearSchedule(0), "must be at least 1, got 0"),
         (lambda: CosineSchedule(0), "must be at least 1, got 0"),
-        (lambda: LinearSchedule(10, 0.0), r"β_1 must be in \(0, 1\)"),
-        (lambda: LinearSchedule(10, 0.1, 1.0), r"β_10 must be in \(0, 1\)"),
-        (lambda: LinearSchedule(10, math.nan), r"β_1 must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, 0.0), r"beta_min must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, 0.1, 1.0), r"beta_max must be in \(0, 1\)"),
+        (lambda: LinearSchedule(10, math.nan), r"beta_min must be in \(0, 1\)"),
         (lambda: CosineSchedule(10, -0.1), "offset must be above 0"),
         (lambda: EvenGrid()(LinearSchedule(), 301), r"steps must be in \[1, 300\], got 301"),
     ],
@@ -190,8 +190,8 @@ def test_parameter_gradients_through_the_trace_equal_autograds(name):
     loss = (s**4).sum() + (sum(columns) ** 2).sum()
     wanted = grad(loss, weights, materialize_grads=True)
     s, trace = net.with_trace(x, k)
-    found = grad((s**4).sum() + (trace**2).sum(), weights, materialize_grads=True)
-    for a, b in zip(found, wanted, strict=True):
+    carried = grad((s**4).sum() + (trace**2).sum(), weights, materialize_grads=True)
+    for a, b in zip(carried, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
@@ -220,9 +220,9 @@ def test_equal_shares_of_as_many_examples_as_levels_give_each_level_once():
 def test_sliced_wasserstein_of_a_shift_is_its_mean_projection():
     x = some_points(500)
     shift = torch.tensor([0.3, -0.4])
-    found = sliced_wasserstein(x, x + shift, 4000, torch.Generator().manual_seed(0))
+    distance = sliced_wasserstein(x, x + shift, 4000, torch.Generator().manual_seed(0))
     # E(θᵀc)² = |c|²/2 in the plane; the mean of n squares has a relative error of 1/√(2n).
-    assert float(found) == pytest.approx(0.5 / 2**0.5, rel=4 / (2 * 4000) ** 0.5)
+    assert float(distance) == pytest.approx(0.5 / 2**0.5, rel=4 / (2 * 4000) ** 0.5)
     assert float(sliced_wasserstein(x, x.flip(0), 10)) == 0
 
 

@@ -145,9 +145,9 @@ def test_weights():
     schedule, k = LinearSchedule(), torch.tensor([1, 300])
     assert UniformWeight()(k, schedule).tolist() == [1, 1]
     alpha = math.prod(1 - float(b) for b in schedule.beta[1:])
-    found = VarianceWeight(0.1)(k, schedule)
-    assert float(found[0]) == pytest.approx((1 - 1e-4) * 0.01 + 1e-4)
-    assert float(found[1]) == pytest.approx(alpha * 0.01 + 1 - alpha)
+    weights = VarianceWeight(0.1)(k, schedule)
+    assert float(weights[0]) == pytest.approx((1 - 1e-4) * 0.01 + 1e-4)
+    assert float(weights[1]) == pytest.approx(alpha * 0.01 + 1 - alpha)
     with pytest.raises(UserError, match="resolution"):
         VarianceWeight(-1)
     with pytest.raises(UserError, match="projections must be at least 1"):
@@ -171,10 +171,10 @@ def bias_gradients(activation) -> tuple[float, float, float]:
 
 
 def test_the_gradient_of_the_divergence_misses_how_kinks_move():
-    found, wanted, error = bias_gradients(SiLU)
-    assert found == pytest.approx(wanted, rel=0.01)
-    found, wanted, error = bias_gradients(ReLU)
-    assert found == 0
+    slope, wanted, error = bias_gradients(SiLU)
+    assert slope == pytest.approx(wanted, rel=0.01)
+    slope, wanted, error = bias_gradients(ReLU)
+    assert slope == 0
     assert abs(wanted) > 8 * error
 
 

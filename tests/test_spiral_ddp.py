@@ -20,5 +20,6 @@ def test_two_processes_train_and_test_like_one(workplace):
     one_process = ["--trainer.devices", "1", "--trainer.strategy", "auto"]
     assert cli.main(["test", "--run_dir", "run", *one_process]) == 0
     one = json.loads(Path("run/metrics.json").read_text())
-    for name in ("log_prob", "log_prob_true", "on_spiral", "sliced_w2"):
+    judged = ("hyvarinen", "hyvarinen_true", "hyvarinen_excess", "fisher_divergence")
+    for name in ("log_prob", "log_prob_true", "on_spiral", "sliced_w2", *judged):
         assert two[f"test/{name}"] == pytest.approx(one[f"test/{name}"], rel=1e-5)

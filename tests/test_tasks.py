@@ -97,7 +97,7 @@ def test_a_run_end_to_end_imports_neither_torch_nor_lightning(here: Path) -> Non
     written = {str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file()}
     events = {name for name in written if name.startswith("events.out.tfevents")}
     assert len(events) == 1
-    expected = {"config.yaml", "metrics.json", "throws.csv", "images/board.png"}
+    expected = {"config.yaml", "provenance.json", "metrics.json", "throws.csv", "images/board.png"}
     assert written - events == expected
     assert metrics("out")["tiny/pi"] == pytest.approx(np.pi, abs=4 * 1.64 / 1000**0.5)  # 4 σ
 

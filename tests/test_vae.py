@@ -1,5 +1,8 @@
 """The VAE module: its contract, and what its checkpoints carry."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Trainer
@@ -7,6 +10,9 @@ from torch.distributions import Distribution
 
 from datamodules.tensor_batches import TensorBatches
 from elbolab.errors import UserError
+from lightning_modules.latent_codec import LatentCodec
+from lightning_modules.nets.likelihoods import GaussianLikelihood
+from lightning_modules.nets.priors import LearnedGaussianPrior
 from lightning_modules.vae import VAE
 
 
@@ -78,6 +84,69 @@ def test_a_checkpoint_made_in_python_loads_without_running_code(vae, tmp_path):
     assert loaded.shape == (1, 6, 5)
     x = torch.rand(2, 1, 6, 5)
     torch.testing.assert_close(loaded.encode(x).mean, vae.encode(x).mean)
+
+
+def saved(model: VAE, path) -> str:
+    train(model, path, enable_checkpointing=False).save_checkpoint(path / "model.ckpt")
+    return str(path / "model.ckpt")
+
+
+PYTHON = {
+    "likelihood": GaussianLikelihood,
+    "activation": torch.nn.Tanh,
+    "prior": lambda latent_shape, shape: LearnedGaussianPrior(latent_shape, shape),
+    "hidden": np.array([8]),
+}
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_what_a_checkpoint_cannot_restore_has_to_be_given_again(tmp_path, name):
+    model = VAE(**{"shape": (1, 6, 5), "latent_dim": 3, "hidden": (8,), name: PYTHON[name]})
+    path = saved(model, tmp_path)
+    with pytest.raises(UserError, match=f"VAE was built in Python with {name}=.* give it again"):
+        VAE.load_from_checkpoint(path, weights_only=True)
+    again = VAE.load_from_checkpoint(path, weights_only=True, **{name: PYTHON[name]})
+    x = torch.rand(2, 1, 6, 5)
+    torch.testing.assert_close(again.reconstruct(x), model.reconstruct(x))
+
+
+def test_whole_numbers_of_numpy_are_plain(tmp_path):
+    path = saved(VAE((1, 6, 5), np.int64(4), (8,)), tmp_path)
+    assert VAE.load_from_checkpoint(path, weights_only=True).latent_dim == 4
+
+
+def test_an_optimizer_given_in_python_is_missed_when_training_goes_on(tmp_path):
+    build = lambda p: torch.optim.SGD(p, 0.1)  # noqa: E731
+    model = VAE((1, 6, 5), 3, (8,), optimizer=build, lr_scheduler=None)
+    path = saved(model, tmp_path)
+    loaded = VAE.load_from_checkpoint(path, weights_only=True)
+    assert loaded.sample(2).shape == (2, 1, 6, 5)
+    with pytest.raises(UserError, match=r"without its optimizer, .* give it again"):
+        train(loaded, tmp_path, enable_checkpointing=False)
+    again = VAE.load_from_checkpoint(path, weights_only=True, optimizer=build)
+    train(again, tmp_path, enable_checkpointing=False)
+
+
+def test_a_codec_refuses_a_vae_that_it_would_build_wrongly(tmp_path):
+    model = VAE((1, 6, 5), 3, (8,), likelihood=GaussianLikelihood)
+    checkpoint = torch.load(saved(model, tmp_path), weights_only=True)
+    with pytest.raises(UserError, match="built in Python with likelihood=GaussianLikelihood"):
+        LatentCodec(checkpoint, "model.ckpt")
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.inf, math.nan])
+def test_impossible_learning_rates_are_refused(rate):
+    model = VAE((1, 6, 5), 3, (8,), optimizer=lambda p: WithRate(p, rate))
+    with pytest.raises(UserError, match=r"optimizer.lr must be (finite and )?at least 0, got"):
+        model.configure_optimizers()
+
+
+class WithRate(torch.optim.SGD):
+    """Takes any rate, which torch's own refuse in part."""
+
+    def __init__(self, parameters, rate):
+        super().__init__(parameters, lr=0.1)
+        self.param_groups[0]["lr"] = rate
 
 
 def test_mixed_precision_trains_and_keeps_likelihoods_in_float32(vae, tmp_path):

@@ -144,13 +144,13 @@ def test_nll_tends_to_the_evidence_summed_over_latents(posterior):
 def test_nll_is_the_same_whatever_the_memory():
     model = build(hidden=(400, 3000), nll_samples=130)
     x = torch.rand(60, 1, 4, 3)
-    found = []
+    nlls = []
     for memory in (1, 2, 5, 1000):
         model.nll_memory = memory
         torch.manual_seed(3)
-        found.append(model.nll(x))
-    for other in found[1:]:
-        torch.testing.assert_close(other, found[0], atol=1e-4, rtol=0)
+        nlls.append(model.nll(x))
+    for other in nlls[1:]:
+        torch.testing.assert_close(other, nlls[0], atol=1e-4, rtol=0)
 
 
 def test_nll_takes_5000_draws_of_binary_images_and_100_of_others(monkeypatch):

@@ -16,7 +16,7 @@ from callbacks.contracts import (
     require_data,
 )
 from callbacks.pictures.epoch_picture import ValidationPicture
-from callbacks.pictures.latent_space import principal_directions
+from callbacks.pictures.latent_space import label_colour, principal_directions
 from callbacks.pictures.point_pictures import REACH
 from callbacks.pictures.score_field import chosen_levels, plane
 from elbolab.pictures import image_grid, image_rows, new_figure
@@ -183,4 +183,5 @@ def _process(shown: dict[int, Tensor], data: Tensor, labels: Tensor, title: str)
 def _scatter(axes: Axes, points: Tensor, labels: Tensor) -> None:
     for label in labels.unique().tolist():
         x = points[labels == label].cpu().numpy()
-        axes.scatter(x[:, 0], x[:, 1], s=3, alpha=0.6, label=str(label))
+        colour = label_colour(label)
+        axes.scatter(x[:, 0], x[:, 1], s=3, alpha=0.6, color=colour, label=str(label))

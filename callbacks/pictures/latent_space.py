@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
@@ -12,7 +13,7 @@ from callbacks.pictures.epoch_picture import EpochPicture
 from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
 from elbolab.pictures import new_figure
 
-__all__ = ["LatentSpace", "principal_directions", "principal_plane"]
+__all__ = ["LatentSpace", "label_colour", "principal_directions", "principal_plane"]
 
 
 class LatentSpace(EpochPicture, EvaluationListener):
@@ -98,12 +99,17 @@ def principal_directions(latents: Tensor) -> tuple[Tensor, Tensor]:
     return directions[:2].T, singular.square() / singular.square().sum()
 
 
+def label_colour(label: int) -> tuple[float, float, float, float]:
+    """The colour of a label in every picture: ten differ, and there are ten digits."""
+    return colormaps["tab10"](label % 10)
+
+
 def _scatter(plane: Tensor, labels: Tensor, names: list[str], title: str) -> Figure:
     figure = new_figure(6.5, 5.5)
     axes = figure.add_subplot()
     for label in labels.unique().tolist():
         points = plane[labels == label].numpy()
-        axes.scatter(points[:, 0], points[:, 1], s=5, label=str(label))
+        axes.scatter(points[:, 0], points[:, 1], s=5, color=label_colour(label), label=str(label))
     axes.legend(title="label", fontsize=7, markerscale=2)
     axes.set(xlabel=names[0], ylabel=names[1], title=title)
     return figure

@@ -7,22 +7,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
 from lightning_utilities.core.rank_zero import rank_zero_info
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 
 from callbacks.contracts import Conditional, Generative, require
 from callbacks.pictures.point_pictures import samples_picture
-from callbacks.trainer_facts import run_of, tensorboard_of, writes_files
+from callbacks.trainer_facts import formats_of, run_of, tensorboard_of, writes_files
 from elbolab.errors import UserError
 from elbolab.pictures import image_grid, image_rows, write_picture
 from elbolab.run_directory import write_atomically
 from lightning_modules.functional.score import check_guidance
 
-__all__ = ["PredictionWriter"]
+__all__ = ["PredictionWriter", "add_prediction_options"]
 
 SHOWN = 12
 """Reconstructions in the picture; the array holds them all."""
+
+
+def add_prediction_options(parser: ArgumentParser) -> None:
+    """Adds the options of ``predict`` to its parser."""
+    parser.add_argument("--num_samples", type=PositiveInt, default=64, help="Samples to draw.")
+    parser.add_argument(
+        "--labels",
+        type=int | list[int] | None,
+        help="Labels of the samples, such as 7 or [3,8]: for models with labels, all by default.",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=float | None,
+        help="How strongly samples keep to their labels; by default as the model has it.",
+    )
 
 
 class PredictionWriter(Callback):
@@ -97,7 +114,9 @@ class PredictionWriter(Callback):
         for name, values in rows.items():
             _write_array(run.predictions / f"{name}.npy", values)
         for name, figure in self._figures(rows, trainer.world_size).items():
-            write_picture(figure, name, run, tensorboard_of(trainer), trainer.global_step)
+            write_picture(
+                figure, name, run, tensorboard_of(trainer), trainer.global_step, formats_of(trainer)
+            )
         rank_zero_info(
             f"Wrote {', '.join(rows)} to {run.predictions} and pictures to {run.images}."
         )

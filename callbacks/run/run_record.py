@@ -1,6 +1,6 @@
 """What a run leaves behind to be read by people and programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -44,12 +44,16 @@ class RunRecord(Callback):
     TensorBoard's HPARAMS page shows the plain options of model and data beside the best value of
     the metric that chooses the checkpoint, as ``hp/<metric>``.
 
+    ``test`` and ``predict`` may be given other options than the fit had: those with which figures
+    and arrays were made stand in ``test.yaml`` and ``predict.yaml``.
+
     Args:
         config: The complete configuration as YAML text.
+        figure_formats: Formats in which pictures are written beside PNG, see `formats_of`.
     """
 
-    def __init__(self, config: str) -> None:
-        self.config = config
+    def __init__(self, config: str, figure_formats: Sequence[str] = ()) -> None:
+        self.config, self.figure_formats = config, figure_formats
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         config = run_of(trainer).config
@@ -68,8 +72,16 @@ class RunRecord(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._record(trainer)
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if writes_files(trainer):
+            run_of(trainer).drop_metrics("test/")  # all that stand there are of one test
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._record(trainer)
+        self._keep_options(trainer, "test")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._keep_options(trainer, "predict")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         best = getattr(trainer.checkpoint_callback, "best_model_score", None)
@@ -83,12 +95,20 @@ class RunRecord(Callback):
         if isinstance(exception, SystemExit):  # stopped by a signal: what goes on logs the rest
             self._record(trainer)
 
+    def _keep_options(self, trainer: Trainer, command: str) -> None:
+        """Writes with what options a command's figures or arrays were made, as ``test.yaml``."""
+        if writes_files(trainer):
+            text = f"# {command} of {trainer.ckpt_path}\n{self.config}"
+            write_atomically(run_of(trainer).path / f"{command}.yaml", text.encode())
+
     def _record(self, trainer: Trainer) -> None:
-        if not writes_files(trainer) or trainer.sanity_checking:
+        if trainer.sanity_checking:
             return
-        # callback_metrics also holds step-wise windows; only whole-stage values are kept.
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if "_step" not in k}
-        run_of(trainer).merge_metrics(metrics)
+        figures = trainer.callback_metrics  # on every process: reading them joins them
+        if writes_files(trainer):
+            # They also hold step-wise windows; only whole-stage values are kept.
+            metrics = {k: float(v) for k, v in figures.items() if "_step" not in k}
+            run_of(trainer).merge_metrics(metrics)
 
 
 def _plain_options(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a person types wins over the checkpoint from which a fit goes on, or is refused."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from elbolab.errors import UserError
 
-__all__ = ["TypedOptions", "check_goes_on", "options_changed"]
+__all__ = ["TypedOptions", "check_goes_on", "check_written", "options_changed"]
 
 SHOWN = 40
 """Letters of a value that is shown; a list of callbacks would fill the screen."""
@@ -150,3 +151,20 @@ def _class(option: Any) -> str:
 
 def _options(option: Any) -> Mapping[str, Any]:
     return option.get("init_args", {}) if isinstance(option, Mapping) else {}
+
+
+def check_written(text: str) -> None:
+    """Refuses a configuration that no later command could read.
+
+    Args:
+        text: The configuration as YAML.
+
+    Raises:
+        UserError: Naming an option that was given as an object in Python.
+    """
+    if option := re.search(r"(\w+): Unable to serialize instance (<.+>)", text):
+        raise UserError(
+            f"{option[1]} is {option[2]}, which config.yaml cannot hold, so that neither test nor "
+            "predict could build the model again: give it as class_path and init_args, or as a "
+            "lambda that calls the class with names, lambda p: Adam(p, lr=1e-3)."
+        )

@@ -126,6 +126,7 @@ class LinearSchedule(Schedule):
 
     def __init__(self, steps: int = 300, beta_min: float = 1e-4, beta_max: float = 0.04) -> None:
         check_at_least_one(steps=steps)
+        check_in("(0, 1)", beta_min=beta_min, beta_max=beta_max)
         super().__init__(torch.linspace(beta_min, beta_max, steps, dtype=torch.float64).tolist())
 
 

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons."""
+"""Multi-layer perceptrons, which VAE and NICE share."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from tasks.arrays import Floats, Ints
+from tasks.cavi.methods import FullPass, Streaming
 from tasks.cavi.model import EpicentreModel
-from tasks.cavi.options import FullPass, Streaming
 from tasks.cavi.posterior import VariationalPosterior
 from tasks.cavi.problem import Fit, FitProblem, TracePoint, trace_points
 from tasks.cavi.statistics import Statistics, gather

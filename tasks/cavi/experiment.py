@@ -13,7 +13,7 @@ from elbolab.pictures import plain_text
 from tasks.base import Table, TaskContext, TaskResult
 from tasks.cavi import graph_picture, pictures
 from tasks.cavi.events import Events, EventSource, InMemory, whole
-from tasks.cavi.fitting import fit
+from tasks.cavi.fitting import fit_posterior
 from tasks.cavi.model import DirichletWeights, EpicentreModel, FixedWeights, WeightPrior
 from tasks.cavi.options import CAVIOptions
 from tasks.cavi.predictive import assign, log_predictive, responsibilities
@@ -137,7 +137,7 @@ def _fit(options: CAVIOptions, given: PreparedFit, k: int, context: TaskContext)
     problem = FitProblem(given.model, given.source, given.summary, every_update, watch)
     generators = [context.generator("start", k, i) for i in range(options.restarts)]
     first = start(given.model, given.summary, k, generators)
-    return fit(options.algorithm, problem, first, context.generator("order", k))
+    return fit_posterior(options.algorithm, problem, first, context.generator("order", k))
 
 
 def _fitted(given: PreparedFit, fit: Fit) -> TaskResult:

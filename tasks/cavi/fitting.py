@@ -5,47 +5,52 @@ from functools import singledispatch
 import numpy as np
 from numpy.random import Generator
 
+from elbolab.errors import UserError
 from tasks.arrays import Floats
 from tasks.cavi.ascent import ascend
 from tasks.cavi.events import Events, InMemory
+from tasks.cavi.methods import Algorithm, FullPass, Stochastic, Streaming
 from tasks.cavi.model import EpicentreModel
-from tasks.cavi.options import Algorithm, FullPass, Stochastic, Streaming
 from tasks.cavi.posterior import VariationalPosterior
 from tasks.cavi.problem import Fit, FitProblem
 from tasks.cavi.starts import start
 from tasks.cavi.stochastic import stochastic_ascent
 from tasks.cavi.summary import summarise
 
-__all__ = ["fit", "fit_in_memory"]
+__all__ = ["fit_in_memory", "fit_posterior"]
 
 
 @singledispatch
-def fit(
+def fit_posterior(
     options: Algorithm, problem: FitProblem, q: VariationalPosterior, generator: Generator
 ) -> Fit:
     """Ascends from all starts at once, as the options' class says.
 
     An algorithm of one's own is a class of options and a function registered for it
-    (``@fit.register``).
+    (``@fit_posterior.register``).
 
     Args:
         options: The algorithm's.
         problem: The priors and the events.
         q: R starts.
         generator: Source of the order of events, where an algorithm draws one.
+
+    Raises:
+        UserError: If nothing is registered for that class.
     """
     del problem, q, generator  # for those that are registered
-    raise TypeError(f"no function is registered with tasks.cavi.fitting.fit for {options!r}")
+    name = type(options).__name__
+    raise UserError(f"algorithm {name} must be registered with tasks.cavi.fitting.fit_posterior.")
 
 
-@fit.register
+@fit_posterior.register
 def _ascend(
     options: FullPass | Streaming, problem: FitProblem, q: VariationalPosterior, _: Generator
 ) -> Fit:
     return ascend(options, problem, q)
 
 
-fit.register(Stochastic, stochastic_ascent)
+fit_posterior.register(Stochastic, stochastic_ascent)
 
 
 def fit_in_memory(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from tasks.cavi.events import Events, EventSource
-from tasks.cavi.options import Stochastic
+from tasks.cavi.methods import Stochastic
 from tasks.cavi.posterior import VariationalPosterior
 from tasks.cavi.problem import Fit, FitProblem, trace_points
 from tasks.cavi.statistics import gather

@@ -32,7 +32,7 @@ from tasks.trueskill.options import (
 
 __all__ = ["MatchHistory", "SkillPosterior", "infer", "update_rule"]
 
-NUMBERS_HELD = 2**30
+SAMPLES_HELD = 2**30
 """Numbers that the samples of a history may be, 8 GiB."""
 
 
@@ -147,7 +147,7 @@ def _(method: JointSmoothing, history: MatchHistory) -> SkillPosterior:
 @infer.register
 def _(method: Gibbs, history: MatchHistory) -> SkillPosterior:
     held = method.chains * (method.samples * len(history.priors) + len(history.matches))
-    if held > NUMBERS_HELD:
+    if held > SAMPLES_HELD:
         raise UserError(
             f"{method.chains} chains of {method.samples} samples for {len(history.priors)} teams "
             f"and {len(history.matches)} matches would take {held / 2**27:,.0f} GiB: lower "

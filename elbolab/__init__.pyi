@@ -1,0 +1,5 @@
+from elbolab.comparison import compare as compare
+from elbolab.run import Run as Run
+from elbolab.run import load as load
+
+__version__: str
