@@ -56,21 +56,22 @@ class LeanStep:
         )
         self._device = trainer.strategy.root_device
         selector: Any = trainer._data_connector._datahook_selector
-        self._moves_itself = any(
+        before, transfer, self._prepare = (
             overridden(selector.get_instance(name), name, DataHooks) for name in TRANSFER_HOOKS
         )
+        self._moves_itself = before is not None or transfer is not None
 
     def moved(self, batch: Any) -> Any:
         """The batch on the device, after the hooks that data and module have for that."""
         if not self._moves_itself and self._is_there(batch):
-            return batch
+            return batch if self._prepare is None else self._prepare(batch, 0)
         batch = self.trainer.precision_plugin.convert_input(batch)
         batch = self.module._on_before_batch_transfer(batch, dataloader_idx=0)
         return call._call_strategy_hook(self.trainer, "batch_to_device", batch, dataloader_idx=0)
 
     def _is_there(self, batch: Any) -> bool:
         """Whether it is plain tensors on the device, as `TensorBatches` makes them."""
-        return type(batch) is tuple and all(
+        return isinstance(batch, tuple) and all(
             type(x) is Tensor and x.device == self._device for x in batch
         )
 
