@@ -148,6 +148,13 @@ def test_data_of_a_class_that_is_gone(vae, name):
     assert elbolab.load(vae).model.latent_dim == 4
 
 
+def test_data_of_a_class_that_has_another_name_now(vae):
+    config = yaml.safe_load((vae / "config.yaml").read_text())
+    config["data"]["class_path"] = "datamodules.kmnist.KMNISTDataModule"
+    (vae / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "datamodules.mnist.KMNISTDataModule" in refused(lambda: elbolab.load(vae).data)
+
+
 @pytest.mark.parametrize(
     "name", ["lightning_modules.vae.Gone", "lightning_modules.gone.VAE", "nowhere.VAE"]
 )
