@@ -80,7 +80,7 @@ class Turns(pl.Callback):
             self._ours.release()
 
 
-def measure(turns: Turns, steps: int) -> None:
+def fit_in_turns(turns: Turns, steps: int) -> None:
     """Runs the fit, which takes the other loop along."""
     experiment, own = turns.experiment, lightning_cli.ElbolabCLI._last_callbacks
     lightning_cli.ElbolabCLI._last_callbacks = lambda self: [*own(self), turns]
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     turns = Turns(EXPERIMENTS[options.model], options.root)
-    measure(turns, options.steps)
+    fit_in_turns(turns, options.steps)
     pairs = list(zip(turns.hand, turns.fit, strict=False))[WARM_UP:]
     low, middle, high = quantiles([hand / fit for hand, fit in pairs], n=4)
     by_hand, fit = (1e6 * median(times) for times in zip(*pairs, strict=True))
