@@ -95,6 +95,8 @@ class StageMonitor(EpochPicture, EvaluationListener):
                 setattr(metric, name, value.to(pl_module.device))
             if not trainer.is_global_zero:
                 metric.reset()
+                metric._update_count = 1  # it holds nothing, and joins in as the others do
+            self._row = row
         self._carried = {}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
